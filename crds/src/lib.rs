@@ -1,0 +1,1 @@
+//! crds/src/lib.rs

@@ -1,0 +1,1 @@
+//! End-to-end stories on a real cluster; see `tests/`.

@@ -1,0 +1,1 @@
+//! server/config/src/lib.rs
