@@ -1,1 +1,53 @@
-//! server/config/src/lib.rs
+//! The configuration of an MCP server, declared once.
+//!
+//! [`ServiceConfig`] says what the service does; the `McpServer` resource embeds it as `spec.config`.
+//! [`ProcessConfig`] is what only a process is told: addresses, files, what the operator worked out.
+//! [`ServerConfig`] is both, in one flat document: the file `production.json`.
+//!
+//! This crate does no input or output: text comes in, values and text go out.
+
+pub mod auth;
+pub mod cache;
+#[cfg(feature = "compile")]
+pub mod compile;
+pub mod compat;
+pub mod constants;
+pub mod duration;
+pub mod env;
+pub mod http;
+pub mod load;
+pub mod locate;
+pub mod logging;
+pub mod metrics;
+pub mod path;
+pub mod performance;
+pub mod quantity;
+pub mod rate_limit;
+pub mod render;
+pub mod schema;
+pub mod secret;
+mod server;
+pub mod shutdown;
+pub mod tools;
+pub mod validate;
+
+pub use auth::{Auth, AuthMode, AuthProcess};
+pub use duration::Duration;
+pub use http::{Http, HttpProcess};
+pub use load::{Document, LoadError, Origin, UnknownKey, load};
+pub use logging::{LogFormat, LogLevel, Logging};
+pub use metrics::{Metrics, MetricsMode};
+pub use path::Path;
+pub use performance::Performance;
+pub use quantity::ByteSize;
+pub use render::{config_hash, render, restart_hash};
+pub use secret::{Literal, SecretKeyRef, SecretRef};
+pub use server::{ProcessConfig, ServerConfig, ServiceConfig};
+pub use shutdown::Shutdown;
+pub use tools::{Tool, ToolAnnotations};
+pub use validate::{Violation, validate, validate_service};
+
+/// True where a section holds nothing that a user set: such a section is left out of what is rendered.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

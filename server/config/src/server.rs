@@ -1,0 +1,122 @@
+//! The three views of the configuration: of the service, of the process, and both.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Auth, AuthProcess, Http, HttpProcess, Logging, Metrics, Performance, Shutdown, Tool,
+    cache::{Cache, Redis},
+    constants, is_default,
+    logging::LoggingProcess,
+    performance::PerformanceProcess,
+    rate_limit::RateLimit,
+    schema::signed_formats,
+};
+
+/// What the service does. The resource embeds it as `spec.config`; nothing in its schema has a default, because a
+/// stored default never moves again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = schemars::transform::RecursiveTransform(signed_formats))]
+pub struct ServiceConfig {
+    /// Name under which the server presents itself to clients. Default: the name of the resource, or
+    /// production-mcp-server outside a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub server_name: Option<String>,
+    /// Version that the server presents to clients. Default: 1.0.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub server_version: Option<String>,
+    /// How to use the server, for the model behind the client. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16384))]
+    pub instructions: Option<String>,
+    /// Name of the environment; it appears in the log and in /status. Default: none. Example: staging.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub environment: Option<String>,
+    /// What the HTTP endpoint accepts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub http: Http,
+    /// Who may call, and how callers prove who they are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auth: Auth,
+    /// What is logged.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub logging: Logging,
+    /// What is counted and shown to Prometheus.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub metrics: Metrics,
+    /// How much work is done at once, and for how long.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub performance: Performance,
+    /// Tools that the server answers by itself, in the order in which clients see them; at most 128.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub tools: Vec<Tool>,
+}
+
+impl ServiceConfig {
+    /// The name in force.
+    #[must_use]
+    pub fn server_name(&self) -> &str {
+        self.server_name.as_deref().unwrap_or(constants::DEFAULT_SERVER_NAME)
+    }
+
+    /// The version in force.
+    #[must_use]
+    pub fn server_version(&self) -> &str {
+        self.server_version.as_deref().unwrap_or(constants::DEFAULT_SERVER_VERSION)
+    }
+}
+
+/// What only a process is told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessConfig {
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub http: HttpProcess,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auth: AuthProcess,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub logging: LoggingProcess,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub performance: PerformanceProcess,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shutdown: Shutdown,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cache: Cache,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub redis: Redis,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate_limit: RateLimit,
+}
+
+impl ProcessConfig {
+    /// The sections that were set and that this version reads and checks, but does not act upon.
+    #[must_use]
+    pub fn not_in_force(&self) -> Vec<&'static str> {
+        let sections = [
+            ("cache", !is_default(&self.cache)),
+            ("redis", !is_default(&self.redis)),
+            ("rateLimit", !is_default(&self.rate_limit)),
+            ("logging.textFormat", self.logging.text_format.is_some()),
+            ("logging.file", self.logging.file.is_some()),
+            ("performance.threadPoolSize", self.performance.thread_pool_size.is_some()),
+            ("performance.connectionPoolSize", self.performance.connection_pool_size.is_some()),
+            ("performance.batching", self.performance.batching.is_some()),
+        ];
+        sections.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+    }
+}
+
+/// Everything a server is told; in a file, one flat document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerConfig {
+    pub service: ServiceConfig,
+    pub process: ProcessConfig,
+}
