@@ -58,7 +58,7 @@ mkdir -p "$images"
 
 # pack PROGRAM FLAG...: the archive, its .ref, and a .key that says what both were made from.
 pack() {
-  local program=$1 id version key reference
+  local program=$1 id version key reference size
   shift
   id=$(cargo pkgid --package "$program")
   version=${id##*[#@]}
@@ -75,8 +75,8 @@ pack() {
     printf '%s\n' "$reference" >"$images/$program.ref"
     printf '%s\n' "$key" >"$images/$program.key"
   fi
-  printf '%s\t%s MiB\t%s\n' "$(cat "$images/$program.ref")" \
-    "$(($(stat -c %s "$images/$program.tar") / 1048576))" "$images/$program.tar"
+  size=$(stat -c %s "$images/$program.tar")
+  printf '%s  %d.%d MiB  %s\n' "$(cat "$images/$program.ref")" $((size >> 20)) $(((size & 0xfffff) * 10 >> 20)) "$images/$program.tar"
 }
 
 # The Dockerfile says the same; change both.
