@@ -161,7 +161,8 @@ created=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)
 mkdir -p "$(dirname "$output")"
 # In the output's own directory: the final rename must not cross file systems.
 work=$(mktemp -d "$(dirname "$output")/.oci-image.XXXXXXXX")
-trap 'rm -rf "$work"' EXIT
+# Copied trees may hold read-only directories.
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 mkdir "$work/root" "$work/blobs"
 
 # === layer ===
