@@ -1,0 +1,279 @@
+//! JSON that stays text: checked once, then passed through untouched.
+//!
+//! What a client sends reaches a backend byte for byte, so unknown fields and numbers of any size survive. Text that is
+//! passed on unparsed is only safe if everybody reads the same thing in it, hence two guards, in one scan:
+//!
+//! - nesting deeper than [`MAX_DEPTH`] and an object with the same key twice are refused: readers differ on both, and a
+//!   policy must not judge another value than the backend acts upon;
+//! - raw line breaks between tokens become spaces: in a protocol framed by lines they would begin a second message.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+/// The deepest nesting of arrays and objects that is accepted; what `serde_json` itself parses at most.
+pub const MAX_DEPTH: usize = 128;
+
+/// One valid JSON value, owned and cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Raw(Bytes);
+
+/// Why a text was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RawError {
+    /// Not JSON, or not UTF-8.
+    #[error("invalid JSON: {0}")]
+    Syntax(String),
+    /// Arrays and objects nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// An object that has a key twice.
+    #[error("an object has the key {0:?} twice")]
+    DuplicateKey(String),
+}
+
+impl Raw {
+    /// Takes one JSON value from a stranger.
+    ///
+    /// # Errors
+    /// Where it is not JSON, is nested too deep or has a key twice in one object.
+    pub fn check(bytes: Bytes) -> Result<Self, RawError> {
+        let bytes = guard(bytes)?;
+        let text = text_of(&bytes)?;
+        serde_json::from_str::<IgnoredAny>(text).map_err(|error| RawError::Syntax(error.to_string()))?;
+        Ok(Self(bytes))
+    }
+
+    /// Writes a value of our own.
+    #[must_use]
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
+        Self(serde_json::to_vec(value).expect("values of ours are JSON: their maps have string keys").into())
+    }
+
+    /// The part `text` of `bytes`, which [`guard`] and a parser have gone through already.
+    pub(crate) fn part(bytes: &Bytes, text: &str) -> Self {
+        Self(bytes.slice_ref(text.as_bytes()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("JSON is UTF-8, which was checked")
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Raw {
+    /// Arguments and results belong to users: they do not show in logs by accident.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Raw({} bytes)", self.0.len())
+    }
+}
+
+/// The text of a message; the parser is spared the check that it is UTF-8.
+pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, RawError> {
+    std::str::from_utf8(bytes).map_err(|_| RawError::Syntax("not UTF-8".to_owned()))
+}
+
+/// Both guards in one scan. Text that is not JSON may pass: the parser that reads it next says what is wrong with it.
+///
+/// # Errors
+/// Where it is nested too deep or has a key twice in one object.
+pub(crate) fn guard(bytes: Bytes) -> Result<Bytes, RawError> {
+    let scan = scan(&bytes)?;
+    Ok(match scan.first_break {
+        None => bytes,
+        Some(first) => without_breaks(&bytes, first),
+    })
+}
+
+/// What a scan found out besides refusals.
+struct Scan {
+    /// The first raw line break outside strings.
+    first_break: Option<usize>,
+}
+
+/// Keys of one object up to which comparing each with each is cheaper than sorting.
+const FEW_KEYS: usize = 12;
+
+fn scan(bytes: &[u8]) -> Result<Scan, RawError> {
+    // A stack without allocation: for each open container whether it is an object, and where its keys begin.
+    let mut is_object = [false; MAX_DEPTH];
+    let mut keys_from = [0_usize; MAX_DEPTH];
+    let mut depth = 0;
+    let mut keys: Vec<&[u8]> = Vec::with_capacity(32);
+    let mut expect_key = false;
+    let mut first_break = None;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let end = end_of_string(bytes, at + 1);
+                if expect_key {
+                    keys.push(&bytes[at + 1..end]);
+                    expect_key = false;
+                }
+                at = end;
+            }
+            b'{' | b'[' => {
+                if depth == MAX_DEPTH {
+                    return Err(RawError::TooDeep);
+                }
+                (is_object[depth], keys_from[depth]) = (byte == b'{', keys.len());
+                expect_key = byte == b'{';
+                depth += 1;
+            }
+            b'}' | b']' if depth > 0 => {
+                depth -= 1;
+                if is_object[depth] {
+                    refuse_duplicates(&mut keys[keys_from[depth]..])?;
+                    keys.truncate(keys_from[depth]);
+                }
+                expect_key = false;
+            }
+            b',' => expect_key = depth > 0 && is_object[depth - 1],
+            b'\n' | b'\r' if first_break.is_none() => first_break = Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(Scan { first_break })
+}
+
+/// Index of the quote that ends the string whose content begins at `at`, or the end of the text.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        match memchr2(b'"', b'\\', &bytes[at.min(bytes.len())..]) {
+            None => return bytes.len(),
+            Some(found) if bytes[at + found] == b'"' => return at + found,
+            Some(found) => at += found + 2,
+        }
+    }
+}
+
+fn refuse_duplicates(keys: &mut [&[u8]]) -> Result<(), RawError> {
+    let twice = |key: &[u8]| RawError::DuplicateKey(decoded(key).into_owned());
+    if keys.iter().any(|key| key.contains(&b'\\')) {
+        // Rare: "a" and "\u0061" are the same key.
+        let mut decoded: Vec<_> = keys.iter().map(|key| decoded(key)).collect();
+        decoded.sort_unstable();
+        let same = decoded.windows(2).find(|pair| pair[0] == pair[1]);
+        return same.map_or(Ok(()), |pair| Err(twice(pair[0].as_bytes())));
+    }
+    if keys.len() <= FEW_KEYS {
+        let same = keys.iter().enumerate().find(|(index, key)| keys[..*index].contains(key));
+        return same.map_or(Ok(()), |(_, key)| Err(twice(key)));
+    }
+    keys.sort_unstable();
+    let same = keys.windows(2).find(|pair| pair[0] == pair[1]);
+    same.map_or(Ok(()), |pair| Err(twice(pair[0])))
+}
+
+/// The key as a parser reads it. One that no parser can read stays as it is: it is refused later.
+fn decoded(key: &[u8]) -> Cow<'_, str> {
+    let plain = String::from_utf8_lossy(key);
+    if !key.contains(&b'\\') {
+        return plain;
+    }
+    serde_json::from_str(&format!("\"{plain}\"")).map_or(plain, Cow::Owned)
+}
+
+/// A copy with every raw line break outside strings replaced. Its length stays, so positions stay true.
+fn without_breaks(bytes: &[u8], first: usize) -> Bytes {
+    let mut copy = BytesMut::from(bytes);
+    let mut at = first;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_string(bytes, at + 1),
+            b'\n' | b'\r' => copy[at] = b' ',
+            _ => {}
+        }
+        at += 1;
+    }
+    copy.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<String, RawError> {
+        Raw::check(Bytes::copy_from_slice(text.as_bytes())).map(|raw| raw.as_str().to_owned())
+    }
+
+    #[test]
+    fn passes_json_through_untouched() {
+        for text in [
+            "null",
+            "12345678901234567890123",
+            r#"{"a":{"a":[{"a":1},{"a":1}]},"b":"{\"b\":1,\"b\":2}"}"#,
+            r#"[{"k":"\\"},{"k":"\\\""},"tab\there"]"#,
+            "{}",
+            r#"{"x":["a","a",{"x":"x"}],"y":"x"}"#,
+        ] {
+            assert_eq!(check(text).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn replaces_line_breaks_between_tokens_only() {
+        assert_eq!(check("[1,\n{\"a\":\r\n\"x\\n\"}\n,2]").unwrap(), r#"[1, {"a":  "x\n"} ,2]"#);
+        assert!(matches!(check("[\"a\nb\"]"), Err(RawError::Syntax(_))), "a raw line break in a string");
+    }
+
+    #[test]
+    fn refuses_the_same_key_twice() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"[{"x":{"b":1,"a":{"a":1},"b":2}}]"#,
+            r#"{"":1,"":2}"#,
+            r#"{"a" : 1 , "a" : 2}"#,
+        ] {
+            assert!(matches!(check(text), Err(RawError::DuplicateKey(_))), "{text}");
+        }
+        let many: Vec<_> = (0..1000).map(|n| format!("\"k{n}\":0")).collect();
+        assert!(check(&format!("{{{}}}", many.join(","))).is_ok());
+        assert!(check(&format!("{{{},\"k7\":1}}", many.join(","))).is_err());
+    }
+
+    #[test]
+    fn refuses_what_is_nested_too_deep() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(check(&nested(MAX_DEPTH)).is_ok());
+        assert!(matches!(check(&nested(MAX_DEPTH + 1)), Err(RawError::TooDeep)));
+        assert!(matches!(check(&"{\"a\":".repeat(1_000_000)), Err(RawError::TooDeep)));
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        for text in ["", "{", "]", "\"", "\"\\", "{\"a\"}", "[1,]", "{}{}", "'a'", "nul"] {
+            assert!(matches!(check(text), Err(RawError::Syntax(_))), "{text}");
+        }
+        assert!(matches!(Raw::check(Bytes::from_static(b"\"\xff\"")), Err(RawError::Syntax(_))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics_and_never_changes_the_length(text in r#"[\[\]{}:,"\\a1 \n]{0,64}"#) {
+            if let Ok(guarded) = guard(Bytes::copy_from_slice(text.as_bytes())) {
+                proptest::prop_assert_eq!(guarded.len(), text.len());
+            }
+        }
+
+        #[test]
+        fn agrees_with_the_parser(text in r#"[\[\]{}:,"\\a1 \n]{0,24}"#) {
+            let valid = serde_json::from_str::<serde_json::Value>(&text).ok();
+            if let Ok(raw) = check(&text) {
+                proptest::prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&raw).ok(), valid);
+            }
+        }
+    }
+}
