@@ -42,7 +42,9 @@ impl Duration {
 
 /// What a duration has to look like.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not a duration; write one to four numbers of at most five digits, each with a unit of h, m, s or ms, as in 30s, 5m or 1h30m")]
+#[error(
+    "{0:?} is not a duration; write one to four numbers of at most five digits, each with a unit of h, m, s or ms, as in 30s, 5m or 1h30m"
+)]
 pub struct ParseDurationError(String);
 
 impl FromStr for Duration {
@@ -125,9 +127,14 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, millis) in
-            [("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("250ms", 250), ("0s", 0), ("1h1m1s1ms", 3_661_001)]
-        {
+        for (text, millis) in [
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("250ms", 250),
+            ("0s", 0),
+            ("1h1m1s1ms", 3_661_001),
+        ] {
             assert_eq!(text.parse(), Ok(Duration::from_millis(millis)), "{text}");
         }
     }

@@ -22,7 +22,9 @@ impl Path {
     /// Reads dotted keys: `Path::of("auth.apiKeys")`.
     #[must_use]
     pub fn of(dotted: &str) -> Self {
-        Self(dotted.split('.').filter(|key| !key.is_empty()).map(|key| Segment::Key(key.to_owned())).collect())
+        Self(
+            dotted.split('.').filter(|key| !key.is_empty()).map(|key| Segment::Key(key.to_owned())).collect(),
+        )
     }
 
     #[must_use]

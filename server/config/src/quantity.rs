@@ -40,7 +40,9 @@ impl ByteSize {
 
 /// What a size has to look like.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not a size; write a whole number with an optional unit of Ki, Mi, Gi, k, M or G, as in 4Mi")]
+#[error(
+    "{0:?} is not a size; write a whole number with an optional unit of Ki, Mi, Gi, k, M or G, as in 4Mi"
+)]
 pub struct ParseByteSizeError(String);
 
 impl FromStr for ByteSize {
@@ -59,7 +61,8 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS.iter().take(3).find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0);
+        let unit =
+            UNITS.iter().take(3).find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
         match unit {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}", self.0),

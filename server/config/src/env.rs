@@ -1,0 +1,238 @@
+//! `MCP_*` environment variables, laid over the file.
+//!
+//! One rule gives the names: `MCP_` and the path of the setting in capitals, words apart:
+//! `performance.maxConcurrentRequests` is `MCP_PERFORMANCE_MAX_CONCURRENT_REQUESTS`. The classic short names are
+//! understood too.
+
+use serde_json::{Map, Value, json};
+
+use crate::{Path, Violation, path::Segment};
+
+/// How the text of a variable becomes a value.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text,
+    Integer,
+    /// Words apart by commas.
+    List,
+    /// One of some words, in any case.
+    Word(&'static [&'static str]),
+    /// `true`, `false` and their like, for a setting of two words.
+    Switch(&'static str, &'static str),
+    /// Not the text, but the name of the variable: the secret stays where it is.
+    Reference,
+}
+
+use Kind::{Integer, List, Reference, Switch, Text, Word};
+
+const LEVELS: &[&str] = &["Trace", "Debug", "Info", "Warn", "Error"];
+const MODES: &[&str] = &["Required", "Optional", "Disabled"];
+
+/// Settings that a variable can change.
+const TABLE: &[(&str, Kind)] = &[
+    ("serverName", Text),
+    ("serverVersion", Text),
+    ("instructions", Text),
+    ("environment", Text),
+    ("http.address", Text),
+    ("http.adminAddress", Text),
+    ("http.path", Text),
+    ("http.maxConnections", Integer),
+    ("http.allowedHosts", List),
+    ("http.allowedOrigins", List),
+    ("http.maxBody", Text),
+    ("auth.mode", Word(MODES)),
+    ("auth.apiKeys.file", Text),
+    ("logging.level", Word(LEVELS)),
+    ("logging.format", Word(&["JSON", "Text"])),
+    ("metrics.mode", Word(&["On", "Off"])),
+    ("metrics.interval", Text),
+    ("performance.maxConcurrentRequests", Integer),
+    ("performance.requestTimeout", Text),
+    ("shutdown.delay", Text),
+    ("shutdown.timeout", Text),
+];
+
+/// Classic short names.
+const ALIASES: &[(&str, &str, Kind)] = &[
+    ("MCP_AUTH_ENABLED", "auth.mode", Switch("Required", "Disabled")),
+    ("MCP_API_KEY", "auth.apiKey", Reference),
+    ("MCP_LOG_LEVEL", "logging.level", Word(LEVELS)),
+    ("MCP_METRICS_ENABLED", "metrics.mode", Switch("On", "Off")),
+];
+
+/// What the environment says.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    /// Settings, in the shape of the file.
+    pub value: Value,
+    /// Variables that look like ours and are not: a misspelling, perhaps.
+    pub unknown: Vec<String>,
+}
+
+/// Every variable that is understood, with the path of its setting.
+pub fn names() -> impl Iterator<Item = (String, &'static str)> {
+    let aliases = ALIASES.iter().map(|(name, path, _)| ((*name).to_owned(), *path));
+    TABLE.iter().map(|(path, _)| (name_of(path), *path)).chain(aliases)
+}
+
+/// Reads the variables that begin with `MCP_`; an empty one counts as not set.
+///
+/// # Errors
+/// One violation for each variable whose text does not fit its setting.
+pub fn overlay(variables: impl IntoIterator<Item = (String, String)>) -> Result<Overlay, Vec<Violation>> {
+    let mut overlay = Overlay { value: Value::Object(Map::new()), unknown: Vec::new() };
+    let mut violations = Vec::new();
+    let mut ours: Vec<_> =
+        variables.into_iter().filter(|(name, text)| is_ours(name) && !text.is_empty()).collect();
+    // The systematic name is the more exact one: it comes later, and wins over a short one.
+    ours.sort_by_key(|(name, _)| (!ALIASES.iter().any(|(alias, ..)| alias == name), name.clone()));
+    for (name, text) in ours {
+        let alias = ALIASES.iter().find(|(alias, ..)| *alias == name).map(|(_, path, kind)| (*path, *kind));
+        let systematic = || TABLE.iter().copied().find(|(path, _)| name_of(path) == name);
+        let Some((path, kind)) = alias.or_else(systematic) else {
+            overlay.unknown.push(name);
+            continue;
+        };
+        match read(kind, &name, &text) {
+            Ok(value) => set(&mut overlay.value, &Path::of(path), value),
+            Err(message) => violations.push(Violation { path: Path::root().key(name), message }),
+        }
+    }
+    if violations.is_empty() { Ok(overlay) } else { Err(violations) }
+}
+
+/// The operator's own variables, and those that Kubernetes makes for a Service called `mcp`, are none of ours.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("MCP_")
+        && !name.starts_with("MCP_OPERATOR_")
+        && !name.starts_with("MCP_SERVICE_")
+        && !name.starts_with("MCP_PORT")
+}
+
+fn name_of(path: &str) -> String {
+    let mut name = String::from("MCP_");
+    for c in path.chars() {
+        match c {
+            '.' => name.push('_'),
+            c if c.is_ascii_uppercase() => name.extend(['_', c]),
+            c => name.push(c.to_ascii_uppercase()),
+        }
+    }
+    name
+}
+
+fn read(kind: Kind, name: &str, text: &str) -> Result<Value, String> {
+    match kind {
+        Text => Ok(json!(text)),
+        Integer => {
+            text.parse::<u64>().map(|n| json!(n)).map_err(|_| format!("{text:?} is not a whole number"))
+        }
+        List => Ok(json!(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>())),
+        Word(words) => {
+            let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
+            word.map(|word| json!(word)).ok_or_else(|| format!("{text:?} is not one of {}", words.join(", ")))
+        }
+        Switch(on, off) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(json!(on)),
+            "false" | "0" | "no" | "off" => Ok(json!(off)),
+            _ => Err(format!("{text:?} is not true or false")),
+        },
+        Reference => Ok(json!({"env": name})),
+    }
+}
+
+fn set(document: &mut Value, path: &Path, value: Value) {
+    let mut place = document;
+    for segment in path.segments() {
+        let Segment::Key(key) = segment else { return };
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        let Some(map) = place.as_object_mut() else { return };
+        place = map.entry(key.as_str()).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+/// Lays `above` over `below`: maps are merged key by key, everything else is replaced.
+pub fn merge(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (key, value) in above {
+                merge(below.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Result<Overlay, Vec<Violation>> {
+        overlay(variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())))
+    }
+
+    #[test]
+    fn one_rule_gives_the_names() {
+        assert_eq!(name_of("performance.maxConcurrentRequests"), "MCP_PERFORMANCE_MAX_CONCURRENT_REQUESTS");
+        assert_eq!(name_of("environment"), "MCP_ENVIRONMENT");
+        let mut all: Vec<_> = names().map(|(name, _)| name).collect();
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count, "two settings share a name");
+    }
+
+    #[test]
+    fn classic_names_work() {
+        let overlay = of(&[
+            ("MCP_SERVER_NAME", "n"),
+            ("MCP_AUTH_ENABLED", "false"),
+            ("MCP_API_KEY", "canary"),
+            ("MCP_LOG_LEVEL", "DEBUG"),
+            ("MCP_METRICS_ENABLED", "0"),
+            ("MCP_ENVIRONMENT", "staging"),
+            ("PATH", "/bin"),
+        ])
+        .unwrap();
+        let expected = json!({
+            "serverName": "n", "auth": {"mode": "Disabled", "apiKey": {"env": "MCP_API_KEY"}},
+            "logging": {"level": "Debug"}, "metrics": {"mode": "Off"}, "environment": "staging",
+        });
+        assert_eq!(overlay.value, expected);
+        assert!(overlay.unknown.is_empty());
+    }
+
+    #[test]
+    fn the_exact_name_wins() {
+        let overlay = of(&[("MCP_AUTH_MODE", "optional"), ("MCP_AUTH_ENABLED", "true")]).unwrap();
+        assert_eq!(overlay.value["auth"]["mode"], "Optional");
+    }
+
+    #[test]
+    fn mistakes_are_told_all_at_once() {
+        let violations = of(&[("MCP_LOG_LEVEL", "loud"), ("MCP_HTTP_MAX_CONNECTIONS", "many")]).unwrap_err();
+        let shown: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"MCP_LOG_LEVEL: "loud" is not one of Trace, Debug, Info, Warn, Error"#,
+                r#"MCP_HTTP_MAX_CONNECTIONS: "many" is not a whole number"#,
+            ]
+        );
+        assert_eq!(
+            of(&[("MCP_LOGLEVEL", "x"), ("MCP_SERVICE_HOST", "10.0.0.1")]).unwrap().unknown,
+            ["MCP_LOGLEVEL"]
+        );
+    }
+
+    #[test]
+    fn maps_merge_and_the_rest_is_replaced() {
+        let mut below = json!({"a": {"b": 1, "c": [1, 2]}, "d": 1});
+        merge(&mut below, json!({"a": {"c": [3]}, "e": {}}));
+        assert_eq!(below, json!({"a": {"b": 1, "c": [3]}, "d": 1, "e": {}}));
+    }
+}

@@ -1,0 +1,107 @@
+//! From values to text: the same values always give the same bytes.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{ServerConfig, env::merge};
+
+/// The configuration as one flat JSON document with sorted keys and a line feed at the end. Only what was set is
+/// in it. Secrets written out in a file appear redacted.
+#[must_use]
+pub fn render(config: &ServerConfig) -> String {
+    let mut document = as_value(&config.service);
+    merge(&mut document, as_value(&config.process));
+    let mut text = format!("{:#}", sorted(document));
+    text.push('\n');
+    text
+}
+
+/// SHA-256 of a rendered configuration, in hexadecimal.
+#[must_use]
+pub fn config_hash(rendered: &str) -> String {
+    Sha256::digest(rendered).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A hash of just those settings that a running server cannot change: what a pod has to be restarted for.
+#[must_use]
+pub fn restart_hash(config: &ServerConfig) -> String {
+    let settings = json!({
+        "http": as_value(&config.process.http),
+        "logging.format": config.service.logging.format,
+    });
+    config_hash(&sorted(settings).to_string())
+}
+
+/// Configurations hold nothing that JSON cannot: maps have string keys, numbers are whole.
+fn as_value<T: serde::Serialize>(part: &T) -> Value {
+    serde_json::to_value(part).expect("a configuration is JSON")
+}
+
+/// Sorts keys at every depth, whether or not some crate in the build made maps keep their order.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(entries.into_iter().collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Duration, HttpProcess, Performance, Tool};
+
+    fn example() -> ServerConfig {
+        let mut config = ServerConfig::default();
+        config.service.server_name = Some("hello".into());
+        config.service.performance =
+            Performance { request_timeout: Some(Duration::from_secs(5)), ..Performance::default() };
+        config.service.tools =
+            vec![Tool { name: "greet".into(), text: Some("Hello".into()), ..Tool::default() }];
+        config.process.http = HttpProcess { address: Some("0.0.0.0:8080".into()), ..HttpProcess::default() };
+        config
+    }
+
+    #[test]
+    fn only_what_was_set_in_sorted_order() {
+        insta::assert_snapshot!(render(&example()), @r#"
+        {
+          "http": {
+            "address": "0.0.0.0:8080"
+          },
+          "performance": {
+            "requestTimeout": "5s"
+          },
+          "serverName": "hello",
+          "tools": [
+            {
+              "name": "greet",
+              "text": "Hello"
+            }
+          ]
+        }
+        "#);
+        assert_eq!(render(&ServerConfig::default()), "{}\n");
+    }
+
+    #[test]
+    fn a_tool_needs_no_restart_and_an_address_does() {
+        let (mut tool, mut address) = (example(), example());
+        tool.service.tools[0].text = Some("Good day".into());
+        address.process.http.address = Some("0.0.0.0:8081".into());
+        assert_ne!(render(&tool), render(&example()));
+        assert_eq!(restart_hash(&tool), restart_hash(&example()));
+        assert_ne!(restart_hash(&address), restart_hash(&example()));
+    }
+
+    #[test]
+    fn a_thousand_renderings_have_one_hash() {
+        let first = config_hash(&render(&example()));
+        assert!((0..1000).all(|_| config_hash(&render(&example())) == first));
+        assert_eq!(first.len(), 64);
+    }
+}

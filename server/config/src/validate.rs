@@ -1,0 +1,253 @@
+//! What values must be, beyond their types. Every rule speaks, not just the first that is broken.
+
+use std::{collections::BTreeSet, fmt, net::SocketAddr};
+
+use crate::{
+    AuthMode, ByteSize, Duration, Path, SecretRef, ServerConfig, ServiceConfig, constants::MAX_TOOLS,
+};
+
+/// One rule that a configuration breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub path: Path,
+    /// What is wrong and what to do about it.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Checks what a process is told.
+#[must_use]
+pub fn validate(config: &ServerConfig) -> Vec<Violation> {
+    let mut rules = Rules { violations: validate_service(&config.service) };
+    let process = &config.process;
+    rules.address("http.address", process.http.address());
+    rules.address("http.adminAddress", process.http.admin_address());
+    rules.check(process.http.address() != process.http.admin_address(), "http.adminAddress", || {
+        "is the same as http.address; health and metrics need a port of their own".to_owned()
+    });
+    let path = process.http.path();
+    rules.check(path.starts_with('/') && !path.contains(['?', '#', ' ']), "http.path", || {
+        format!("{path:?} is not a path; write one that begins with a slash, as in /mcp")
+    });
+    rules.check((1..=1_000_000).contains(&process.http.max_connections()), "http.maxConnections", || {
+        "must be from 1 to 1000000".to_owned()
+    });
+    if let Some(key) = &process.auth.api_key {
+        rules.secret("auth.apiKey", key);
+    }
+    rules.check(
+        process.auth.oauth2.is_none() || config.service.auth.mode() == AuthMode::Disabled,
+        "auth.oauth2",
+        || {
+            "OAuth is not in force in this version, and nobody would be checked; use API keys (auth.apiKeys)"
+                .to_owned()
+        },
+    );
+    rules.between("shutdown.delay", process.shutdown.delay, Duration::from_secs(0), Duration::from_secs(600));
+    rules.between(
+        "shutdown.timeout",
+        process.shutdown.timeout,
+        Duration::from_millis(1),
+        Duration::from_secs(3600),
+    );
+    rules.not_in_force(config);
+    rules.violations
+}
+
+/// Checks what a service is told: all that stands in `spec.config`.
+#[must_use]
+pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
+    let mut rules = Rules { violations: Vec::new() };
+    rules.length("serverName", config.server_name.as_deref(), 128);
+    rules.length("serverVersion", config.server_version.as_deref(), 64);
+    rules.length("instructions", config.instructions.as_deref(), 16_384);
+    rules.length("environment", config.environment.as_deref(), 63);
+    for (index, host) in config.http.allowed_hosts.iter().enumerate() {
+        let plain = !host.is_empty() && !host.contains(['/', ' ', '*', '@']);
+        rules.check_at(plain, &Path::of("http.allowedHosts").index(index), || {
+            format!("{host:?} is not a host name; write it without scheme, path or wildcard, as in mcp.example.com")
+        });
+    }
+    for (index, origin) in config.http.allowed_origins.iter().enumerate() {
+        let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let plain = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', ' ', '*']));
+        rules.check_at(plain, &Path::of("http.allowedOrigins").index(index), || {
+            format!("{origin:?} is not an origin; write scheme, host and perhaps a port, as in https://app.example.com")
+        });
+    }
+    let (least, most) = (ByteSize::from_bytes(1024), ByteSize::from_mib(64));
+    rules.check((least..=most).contains(&config.http.max_body()), "http.maxBody", || {
+        format!("must be from {least} to {most}")
+    });
+    if let Some(keys) = &config.auth.api_keys {
+        rules.secret("auth.apiKeys", keys);
+    }
+    rules.between(
+        "metrics.interval",
+        config.metrics.interval,
+        Duration::from_secs(1),
+        Duration::from_secs(86_400),
+    );
+    rules.check(
+        (1..=100_000).contains(&config.performance.max_concurrent_requests()),
+        "performance.maxConcurrentRequests",
+        || "must be from 1 to 100000".to_owned(),
+    );
+    let timeout = config.performance.request_timeout;
+    rules.between("performance.requestTimeout", timeout, Duration::from_millis(1), Duration::from_secs(600));
+    rules.tools(config);
+    rules.violations
+}
+
+struct Rules {
+    violations: Vec<Violation>,
+}
+
+impl Rules {
+    fn check(&mut self, holds: bool, path: &str, message: impl FnOnce() -> String) {
+        self.check_at(holds, &Path::of(path), message);
+    }
+
+    fn check_at(&mut self, holds: bool, path: &Path, message: impl FnOnce() -> String) {
+        if !holds {
+            self.violations.push(Violation { path: path.clone(), message: message() });
+        }
+    }
+
+    fn length(&mut self, path: &str, text: Option<&str>, most: usize) {
+        let length = text.map_or(1, |text| text.chars().count());
+        self.check((1..=most).contains(&length), path, || format!("must have from 1 to {most} characters"));
+    }
+
+    fn between(&mut self, path: &str, value: Option<Duration>, least: Duration, most: Duration) {
+        let fits = value.is_none_or(|value| (least..=most).contains(&value));
+        self.check(fits, path, || format!("must be from {least} to {most}"));
+    }
+
+    fn address(&mut self, path: &str, address: &str) {
+        self.check(address.parse::<SocketAddr>().is_ok(), path, || {
+            format!("{address:?} is not an address; write an IP address and a port, as in 127.0.0.1:8080")
+        });
+    }
+
+    fn secret(&mut self, path: &str, secret: &SecretRef) {
+        let count = secret.alternatives();
+        self.check(count == 1, path, || match count {
+            0 => "says nowhere to look; set one of file, env and (in a resource) secretKeyRef".to_owned(),
+            _ => "says several places at once; set one of file, env and (in a resource) secretKeyRef"
+                .to_owned(),
+        });
+    }
+
+    /// The compiler of declared tools says more about each; here is what needs no compiler.
+    fn tools(&mut self, config: &ServiceConfig) {
+        self.check(config.tools.len() <= MAX_TOOLS, "tools", || format!("must be at most {MAX_TOOLS}"));
+        let mut names = BTreeSet::new();
+        for (index, tool) in config.tools.iter().enumerate() {
+            let path = Path::of("tools").index(index);
+            let of_letters = tool.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+            self.check_at(of_letters && (1..=128).contains(&tool.name.len()), &path.key("name"), || {
+                format!(
+                    "{:?} must have from 1 to 128 letters, digits, dots, dashes and underscores",
+                    tool.name
+                )
+            });
+            self.check_at(names.insert(&tool.name), &path.key("name"), || {
+                format!("a tool {:?} was declared before; give each a name of its own", tool.name)
+            });
+            self.check_at(tool.cel.is_some() != tool.text.is_some(), &path, || {
+                "exactly one of cel and text must be set".to_owned()
+            });
+        }
+    }
+
+    /// Sections that are read and do nothing yet are checked all the same: what starts to count must not surprise.
+    fn not_in_force(&mut self, config: &ServerConfig) {
+        let process = &config.process;
+        let at_least_one = [
+            ("cache.maxEntries", process.cache.max_entries),
+            ("rateLimit.requestsPerMinute", process.rate_limit.requests_per_minute),
+            ("rateLimit.burst", process.rate_limit.burst),
+            ("performance.threadPoolSize", process.performance.thread_pool_size),
+            ("performance.connectionPoolSize", process.performance.connection_pool_size),
+        ];
+        for (path, value) in at_least_one {
+            self.check(value != Some(0), path, || "must be at least 1".to_owned());
+        }
+        if let Some(url) = &process.redis.url {
+            self.secret("redis.url", url);
+        }
+        if let Some(file) = &process.logging.file {
+            self.check(file.path.as_ref().is_some_and(|path| !path.is_empty()), "logging.file.path", || {
+                "a log file needs a path".to_owned()
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Http, HttpProcess, Performance, Shutdown, Tool, auth::OAuth2};
+
+    fn shown(config: &ServerConfig) -> Vec<String> {
+        validate(config).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(shown(&ServerConfig::default()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn all_violations_at_once() {
+        let mut config = ServerConfig::default();
+        config.service.server_name = Some(String::new());
+        config.service.http = Http {
+            allowed_hosts: vec!["ok.example.com".into(), "https://no".into()],
+            allowed_origins: vec!["app.example.com".into()],
+            max_body: Some(ByteSize::from_mib(65)),
+        };
+        config.service.auth.api_keys = Some(SecretRef::default());
+        config.service.performance =
+            Performance { max_concurrent_requests: Some(0), request_timeout: Some(Duration::from_secs(601)) };
+        config.service.tools = vec![
+            Tool { name: "a b".into(), text: Some("x".into()), ..Tool::default() },
+            Tool { name: "c".into(), ..Tool::default() },
+            Tool { name: "c".into(), cel: Some("1".into()), text: Some("x".into()), ..Tool::default() },
+        ];
+        config.process.http = HttpProcess {
+            address: Some("localhost".into()),
+            path: Some("mcp".into()),
+            max_connections: Some(0),
+            ..HttpProcess::default()
+        };
+        config.process.auth.oauth2 = Some(OAuth2::default());
+        config.process.shutdown = Shutdown { delay: Some(Duration::from_secs(601)), timeout: None };
+        config.process.rate_limit.burst = Some(0);
+        insta::assert_snapshot!(shown(&config).join("\n"), @r#"
+        serverName: must have from 1 to 128 characters
+        http.allowedHosts[1]: "https://no" is not a host name; write it without scheme, path or wildcard, as in mcp.example.com
+        http.allowedOrigins[0]: "app.example.com" is not an origin; write scheme, host and perhaps a port, as in https://app.example.com
+        http.maxBody: must be from 1Ki to 64Mi
+        auth.apiKeys: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        performance.maxConcurrentRequests: must be from 1 to 100000
+        performance.requestTimeout: must be from 1ms to 10m
+        tools[0].name: "a b" must have from 1 to 128 letters, digits, dots, dashes and underscores
+        tools[1]: exactly one of cel and text must be set
+        tools[2].name: a tool "c" was declared before; give each a name of its own
+        tools[2]: exactly one of cel and text must be set
+        http.address: "localhost" is not an address; write an IP address and a port, as in 127.0.0.1:8080
+        http.path: "mcp" is not a path; write one that begins with a slash, as in /mcp
+        http.maxConnections: must be from 1 to 1000000
+        auth.oauth2: OAuth is not in force in this version, and nobody would be checked; use API keys (auth.apiKeys)
+        shutdown.delay: must be from 0s to 10m
+        rateLimit.burst: must be at least 1
+        "#);
+    }
+}
