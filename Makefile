@@ -1,0 +1,93 @@
+# Every target with a comment behind two hashes appears in `make help`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Crates whose tests need no cluster.
+UNIT := --workspace --exclude mcp-e2e
+
+##@ Start here
+
+.PHONY: demo
+demo: ## A real cluster, the operator by helm, an McpServer, a tool call
+	@hack/demo.sh
+
+.PHONY: demo-down
+demo-down: ## Take the demo's cluster down again
+	@CLUSTER_NAME=mcp-demo e2e/cluster/cluster.sh down
+
+.PHONY: run
+run: prerequisites ## Serve examples/hello.yaml on this machine, without a cluster
+	cargo run --quiet --package mcp-server -- serve --config examples/hello.yaml
+
+.PHONY: test
+test: ## Everything that must pass: format, lints, generated files, tests, charts, stories on a cluster
+	@hack/test.sh
+
+##@ Parts of `make test`
+
+.PHONY: prerequisites
+prerequisites:
+	@hack/prerequisites.sh
+
+.PHONY: lint
+lint: prerequisites ## Formatting, clippy and shell scripts; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	@hack/lint-shell.sh
+
+.PHONY: check-generated
+check-generated: prerequisites ## Are the generated files up to date?
+	cargo run --quiet --locked --package mcp-crds --bin crdgen -- --check
+
+.PHONY: unit
+unit: prerequisites tools ## Tests that need no cluster (those of the charts use helm)
+	@PATH="$$(e2e/cluster/cluster.sh tools):$$PATH" cargo test --locked $(UNIT)
+
+.PHONY: e2e
+e2e: ## Stories on a real cluster, which is brought up and taken down
+	@hack/e2e.sh
+
+.PHONY: deny
+deny: ## Licences, duplicate and banned dependencies (needs cargo-deny)
+	cargo deny --all-features check bans licenses sources
+
+##@ Build
+
+.PHONY: build
+build: prerequisites ## Both programs, for this machine
+	cargo build --locked --release --package mcp-operator --package mcp-server
+
+.PHONY: image
+image: prerequisites ## Both container images as archives, without any engine
+	@hack/image.sh
+
+.PHONY: generate
+generate: ## The files made from code: the CRD and the chart's copy of it
+	cargo run --quiet --package mcp-crds --bin crdgen
+
+.PHONY: tools
+tools: ## kubectl, helm and the parts of a cluster, built once into the user's cache
+	@e2e/cluster/cluster.sh tools > /dev/null
+
+##@ A cluster of your own (CLUSTER_NAME, CLUSTER_PROVIDER=auto|kind|local|existing)
+
+.PHONY: cluster-up
+cluster-up: ## Bring it up; it never touches your kubectl context
+	@e2e/cluster/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## Take it down; nothing stays behind
+	@e2e/cluster/cluster.sh down
+
+.PHONY: cluster-status
+cluster-status: ## Is it up, and how is it used?
+	@e2e/cluster/cluster.sh status
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
