@@ -65,8 +65,10 @@ with_lock() {
   mkdir -p -- "$(dirname -- "$file")"
   exec {fd}>>"$file"
   if ! flock --nonblock "$fd"; then
-    say "waiting for another run that holds the lock of $what ($(tail -n 1 -- "$file" 2>/dev/null || true))"
-    flock --timeout "$limit" "$fd" || die "$what: still locked after $limit s by: $(tail -n 1 -- "$file"), lock file $file"
+    local deadline=$((SECONDS + limit))
+    until say "waiting for another run, which holds the lock of $what ($(tail -n 1 -- "$file"))" && flock --timeout 10 "$fd"; do
+      ((SECONDS < deadline)) || die "$what: still locked after $limit s by: $(tail -n 1 -- "$file"), lock file $file"
+    done
   fi
   printf 'pid %d: cluster.sh %s\n' "$$" "$COMMAND" >"$file"
   lock_fd=$fd
