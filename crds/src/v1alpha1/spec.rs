@@ -5,7 +5,6 @@ use mcp_server_config::ServiceConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{McpServerStatus, PodOptions, Probes, Rollout, Runtime, ServiceOptions, Volume, is_default};
-use crate::schema;
 
 /// What to serve, with how many replicas, and how the pods are to be run.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]

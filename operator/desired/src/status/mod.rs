@@ -1,0 +1,262 @@
+//! The status: what a person reads first, and what tools wait for.
+//!
+//! The same facts always give the same status, and a condition's time moves only when its status does. `Reconciling`,
+//! `Stalled` and `Paused` are there only while they are true, as kstatus has it.
+
+mod pods;
+mod reference;
+mod rollout;
+mod sentence;
+
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::Time,
+    jiff::{RoundMode, Timestamp, TimestampRound, Unit},
+};
+use kube::Resource;
+use mcp_crds::{McpServer, McpServerStatus, annotations, v1alpha1::Condition};
+use mcp_server_config::Violation;
+
+use crate::{
+    Objects, Observed, Reason, Settings, Taken, ValidatedServer, deployment,
+    labels::selector_text,
+    reason::{condition, word},
+    service::url,
+};
+use rollout::Rollout;
+
+/// How the pass ended of which the status speaks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Every child is as wanted. [`Observed`] should hold what the API server answered.
+    Applied(Applied),
+    /// The resource breaks rules; nothing was written.
+    Invalid(Vec<Violation>),
+    /// Names of children are somebody else's; the other children were applied.
+    Conflict(Vec<Taken>),
+    /// Something could not be done; it is tried again. The message says what, where and the next step.
+    Failed { reason: Reason, message: String },
+    /// `spec.paused`; nothing was written. `waiting`: some child would have been.
+    Paused { waiting: bool },
+}
+
+/// What was applied, as far as the status tells of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    pub config_hash: String,
+    pub image: String,
+    pub api_key_secret: Option<String>,
+    /// The hash that the Deployment must carry: an observation without it is from before.
+    pub deployment_hash: String,
+}
+
+impl Applied {
+    #[must_use]
+    pub fn of(server: &ValidatedServer, settings: &Settings, objects: &Objects) -> Self {
+        let marks = objects.deployment.metadata.annotations.as_ref();
+        Self {
+            config_hash: server.config_hash.clone(),
+            image: deployment::image(server, settings).to_owned(),
+            api_key_secret: objects.api_key.as_ref().map(|secret| secret.name().to_owned()),
+            deployment_hash: marks
+                .and_then(|marks| marks.get(annotations::DESIRED_HASH))
+                .cloned()
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// What is so, given what was found and how the pass ended.
+#[must_use]
+pub fn status(server: &McpServer, observed: &Observed, verdict: &Verdict, now: Timestamp) -> McpServerStatus {
+    let old = server.status.clone().unwrap_or_default();
+    let rollout = Rollout::of(server, observed, verdict);
+    let found = findings(server, observed, verdict, &rollout, &old);
+    let name = server.meta().name.as_deref().unwrap_or_default();
+    let namespace = server.meta().namespace.as_deref().unwrap_or("default");
+    let applied = match verdict {
+        Verdict::Applied(applied) => Some(applied),
+        Verdict::Invalid(_) | Verdict::Conflict(_) | Verdict::Failed { .. } | Verdict::Paused { .. } => None,
+    };
+    let reachable = applied.is_some() || observed.service.is_some();
+    McpServerStatus {
+        observed_generation: server.meta().generation,
+        replicas: Some(rollout.replicas),
+        ready_replicas: Some(rollout.ready),
+        updated_replicas: Some(rollout.updated),
+        selector: Some(selector_text(name)),
+        url: reachable.then(|| url(name, namespace, server.spec.service.port)),
+        image: applied.map(|applied| applied.image.clone()).or_else(|| old.image.clone()),
+        config_hash: applied.map(|applied| applied.config_hash.clone()).or_else(|| old.config_hash.clone()),
+        api_key_secret: match applied {
+            Some(applied) => applied.api_key_secret.clone(),
+            None => old.api_key_secret.clone(),
+        },
+        conditions: conditions(server, &found, &rollout, &old, now),
+    }
+}
+
+/// What is to be said, before it takes the form of conditions.
+struct Findings {
+    /// True, False or Unknown.
+    ready: &'static str,
+    reason: Reason,
+    message: String,
+    /// Word and sentence of `Reconciling`, while work is under way.
+    reconciling: Option<(&'static str, String)>,
+}
+
+impl Findings {
+    fn wrong(reason: Reason, message: String) -> Self {
+        Self { ready: "False", reason, message, reconciling: None }
+    }
+}
+
+fn findings(
+    server: &McpServer,
+    observed: &Observed,
+    verdict: &Verdict,
+    rollout: &Rollout,
+    old: &McpServerStatus,
+) -> Findings {
+    match verdict {
+        Verdict::Applied(_) | Verdict::Paused { waiting: false } => {
+            rolled_out(server, observed, rollout, old)
+        }
+        Verdict::Paused { waiting: true } => Findings::wrong(
+            Reason::Pending,
+            sentence::with_serving(
+                "Paused: changes wait until spec.paused is false again".to_owned(),
+                rollout,
+                true,
+            ),
+        ),
+        Verdict::Invalid(violations) => Findings::wrong(
+            Reason::Invalid,
+            sentence::with_serving(sentence::violations(violations), rollout, true),
+        ),
+        Verdict::Conflict(taken) => Findings::wrong(
+            Reason::NameConflict,
+            sentence::with_serving(sentence::taken(taken), rollout, true),
+        ),
+        Verdict::Failed { reason: Reason::Internal, message } => {
+            retrying(server, observed, rollout, old, message)
+        }
+        Verdict::Failed { reason, message } => {
+            Findings::wrong(*reason, sentence::with_serving(message.clone(), rollout, false))
+        }
+    }
+}
+
+/// A hiccup of the API server says nothing of the server that runs: what was ready stays ready.
+fn retrying(
+    server: &McpServer,
+    observed: &Observed,
+    rollout: &Rollout,
+    old: &McpServerStatus,
+    message: &str,
+) -> Findings {
+    let was_ready = old.observed_generation == server.meta().generation && ready_of(old) == Some("True");
+    let mut found = if was_ready {
+        rolled_out(server, observed, rollout, old)
+    } else {
+        Findings::wrong(Reason::Internal, sentence::with_serving(message.to_owned(), rollout, false))
+    };
+    found.reconciling = Some((word::RETRYING, message.to_owned()));
+    found
+}
+
+/// How far the pods are.
+fn rolled_out(server: &McpServer, observed: &Observed, rollout: &Rollout, old: &McpServerStatus) -> Findings {
+    let tools = server.spec.config.tools.len();
+    if rollout.is_complete() {
+        let (reason, message) = if rollout.wanted == 0 {
+            (Reason::ScaledToZero, "Scaled to zero: spec.replicas is 0, so no pod runs".to_owned())
+        } else {
+            (Reason::Ready, sentence::serving(tools, rollout))
+        };
+        return Findings { ready: "True", reason, message, reconciling: None };
+    }
+    let problems = pods::problems(server, observed, rollout, old);
+    if let Some(first) = problems.first() {
+        let all: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
+        return Findings::wrong(first.reason, sentence::with_serving(all.join("; "), rollout, false));
+    }
+    let message = sentence::progress(rollout, &pods::waiting_for(server, rollout));
+    let kind = if rollout.is_first() {
+        word::CREATING
+    } else if rollout.is_rolling() {
+        word::ROLLING_OUT
+    } else {
+        word::UPDATING
+    };
+    Findings {
+        ready: "False",
+        reason: Reason::Progressing,
+        message: message.clone(),
+        reconciling: Some((kind, message)),
+    }
+}
+
+fn conditions(
+    server: &McpServer,
+    found: &Findings,
+    rollout: &Rollout,
+    old: &McpServerStatus,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let make = |type_: &str, status: &str, reason: &str, message: &str| Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: sentence::cut(message),
+        observed_generation: server.meta().generation,
+        last_transition_time: since(old, type_, status, now),
+    };
+    let mut all = vec![make(condition::READY, found.ready, found.reason.as_str(), &found.message)];
+    all.push(match (rollout.ready > 0, rollout.wanted) {
+        (true, _) => make(condition::AVAILABLE, "True", word::SERVING, "At least one pod answers"),
+        (false, 0) => {
+            make(condition::AVAILABLE, "False", word::NO_ENDPOINTS, "No pod answers, and none is wanted")
+        }
+        (false, _) => make(condition::AVAILABLE, "False", word::NO_ENDPOINTS, "No pod answers"),
+    });
+    if let Some((reason, message)) = &found.reconciling {
+        all.push(make(condition::RECONCILING, "True", reason, message));
+    }
+    if found.ready == "False" && found.reason.needs_a_person() {
+        all.push(make(condition::STALLED, "True", found.reason.as_str(), &found.message));
+    }
+    if server.spec.paused {
+        let message = "spec.paused is true: nothing is written until it is false again";
+        all.push(make(condition::PAUSED, "True", word::PAUSED, message));
+    }
+    all
+}
+
+/// When a condition got the status that it has: now, unless it had it before.
+fn since(old: &McpServerStatus, type_: &str, status: &str, now: Timestamp) -> Time {
+    let before =
+        old.conditions.iter().find(|condition| condition.type_ == type_ && condition.status == status);
+    match before {
+        Some(condition) => condition.last_transition_time.clone(),
+        None => Time(whole_seconds(now)),
+    }
+}
+
+/// Kubernetes keeps whole seconds; what is kept must equal what was said.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    time.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc)).unwrap_or(time)
+}
+
+/// The status of the condition `Ready`.
+pub(crate) fn ready_of(status: &McpServerStatus) -> Option<&str> {
+    ready(status).map(|condition| condition.status.as_str())
+}
+
+/// The condition `Ready`.
+pub(crate) fn ready(status: &McpServerStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == condition::READY)
+}
+
+#[cfg(test)]
+mod tests;

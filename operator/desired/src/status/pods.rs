@@ -1,0 +1,361 @@
+//! What keeps pods from answering, read off their status: no Secret and no log is read.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use kube::Resource;
+use mcp_crds::{McpServer, McpServerStatus};
+
+use super::{
+    ready,
+    reference::{Place, missing_reference},
+    rollout::{Rollout, is_ready},
+};
+use crate::{Observed, Reason, Warning, names::CONTAINER};
+
+/// One thing that is wrong, in a clause that says what, where and the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) reason: Reason,
+    pub(super) text: String,
+}
+
+impl Problem {
+    fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
+/// Everything that is wrong, without repetition, the most telling first.
+pub(super) fn problems(
+    server: &McpServer,
+    observed: &Observed,
+    rollout: &Rollout,
+    old: &McpServerStatus,
+) -> Vec<Problem> {
+    let look = Look { server, old, namespace: server.meta().namespace.as_deref().unwrap_or("default") };
+    let mut all: Vec<Problem> = rollout.failure.iter().map(|text| look.refusal(text)).collect();
+    // One pod speaks for all that suffer the same.
+    let mut by_reason = BTreeMap::new();
+    for pod in rollout.pods.iter().filter(|pod| !is_ready(pod)) {
+        let warnings =
+            observed.warnings.iter().filter(|warning| Some(&warning.pod) == pod.metadata.name.as_ref());
+        if let Some(problem) = look.pod(pod, warnings) {
+            by_reason.entry(problem.reason).or_insert(problem);
+        }
+    }
+    all.extend(by_reason.into_values());
+    if all.is_empty() && rollout.stuck {
+        all.push(look.stuck(rollout));
+    }
+    if all.is_empty() && !rollout.is_rolling() {
+        let lost = rollout.pods.iter().filter(|pod| has_lost_readiness(pod)).collect::<Vec<_>>();
+        if let Some(first) = lost.first() {
+            all.push(look.not_ready(first, lost.len()));
+        }
+    }
+    all
+}
+
+/// What pods that are being made still need and may be missing: a volume that cannot be mounted shows in no status.
+pub(super) fn waiting_for(server: &McpServer, rollout: &Rollout) -> String {
+    let creating = rollout.pods.iter().any(|pod| waiting_reason(pod) == Some("ContainerCreating"));
+    let keys = server.spec.config.auth.api_keys.as_ref().and_then(|keys| keys.secret_key_ref.as_ref());
+    match keys.filter(|_| creating) {
+        Some(keys) => format!("; it takes Secret {} with key {:?} to start", keys.name, keys.key),
+        None => String::new(),
+    }
+}
+
+struct Look<'a> {
+    server: &'a McpServer,
+    old: &'a McpServerStatus,
+    namespace: &'a str,
+}
+
+impl Look<'_> {
+    /// Why the API server refused to make pods. Its text names a pod with a random suffix; that part moves.
+    fn refusal(&self, text: &str) -> Problem {
+        let text = text.split_once("\" is forbidden: ").map_or(text, |(_, cause)| cause);
+        if let Some(missing) = missing_reference(text) {
+            return Problem::new(
+                Reason::ReferenceMissing,
+                missing.sentence(self.namespace, "spec.pod.serviceAccount.name"),
+            );
+        }
+        if text.contains("exceeded quota") {
+            return Problem::new(
+                Reason::Quota,
+                format!(
+                    "no more pods fit into namespace {} ({text}); raise the quota, or lower spec.replicas or spec.runtime.resources",
+                    self.namespace
+                ),
+            );
+        }
+        if text.contains("violates PodSecurity")
+            || text.contains("forbidden")
+            || text.contains("unable to validate against")
+        {
+            return Problem::new(
+                Reason::Forbidden,
+                format!(
+                    "namespace {} does not allow the pods ({text}); change spec.pod, spec.volumes or the namespace's policy",
+                    self.namespace
+                ),
+            );
+        }
+        Problem::new(
+            Reason::Rejected,
+            format!("the API server refuses the pods ({text}); change the field it names"),
+        )
+    }
+
+    fn pod<'w>(&self, pod: &Pod, mut warnings: impl Iterator<Item = &'w Warning>) -> Option<Problem> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        if let Some(unschedulable) =
+            condition(pod, "PodScheduled").filter(|scheduled| scheduled.status == "False")
+        {
+            let text = unschedulable.message.as_deref().unwrap_or("the scheduler gives no cause");
+            return Some(Problem::new(
+                Reason::Unschedulable,
+                format!(
+                    "no node takes pod {name} ({text}); change spec.pod or spec.runtime.resources, or add nodes"
+                ),
+            ));
+        }
+        let own = containers(pod).iter().find_map(|container| self.container(name, container));
+        own.or_else(|| {
+            warnings.find_map(|warning| {
+                let missing = missing_reference(&warning.message)?;
+                Some(Problem::new(
+                    Reason::ReferenceMissing,
+                    missing.sentence(self.namespace, self.place(&missing)),
+                ))
+            })
+        })
+    }
+
+    fn container(&self, pod: &str, container: &ContainerStatus) -> Option<Problem> {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
+        match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+            Some(
+                "ImagePullBackOff"
+                | "ErrImagePull"
+                | "ErrImageNeverPull"
+                | "InvalidImageName"
+                | "ImageInspectError"
+                | "RegistryUnavailable",
+            ) => {
+                return Some(self.image(container, message));
+            }
+            Some("CreateContainerConfigError") => {
+                return Some(match missing_reference(message) {
+                    Some(missing) => Problem::new(
+                        Reason::ReferenceMissing,
+                        missing.sentence(self.namespace, self.place(&missing)),
+                    ),
+                    None => Problem::new(
+                        Reason::Rejected,
+                        format!(
+                            "pod {pod} cannot be set up ({message}); change what it names in spec.runtime or spec.pod"
+                        ),
+                    ),
+                });
+            }
+            Some("CreateContainerError" | "RunContainerError" | "StartError") => {
+                return Some(Problem::new(
+                    Reason::CrashLoop,
+                    format!(
+                        "container {} of pod {pod} cannot be started ({message}); change spec.runtime.image or what it names",
+                        container.name
+                    ),
+                ));
+            }
+            _ => {}
+        }
+        self.ended(pod, container)
+    }
+
+    /// A container that ended, whether the kubelet waits before it tries again, or tries just now: saying the same in
+    /// both cases keeps the status still.
+    fn ended(&self, pod: &str, container: &ContainerStatus) -> Option<Problem> {
+        let now = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+        let before = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+        let end = now.or(before)?;
+        let name = &container.name;
+        if end.reason.as_deref() == Some("OOMKilled") {
+            return Some(Problem::new(
+                Reason::OutOfMemory,
+                format!(
+                    "container {name} of pod {pod} used more memory than its limit{}; raise spec.runtime.resources.limits.memory, or lower the load",
+                    self.memory_limit()
+                ),
+            ));
+        }
+        let said = end.message.as_deref().map(last_line).filter(|line| !line.is_empty());
+        let said = said.map_or_else(String::new, |line| format!(": {line}"));
+        Some(Problem::new(
+            Reason::CrashLoop,
+            format!(
+                "container {name} of pod {pod} ends with exit code {}{said}; see kubectl logs -n {} {pod} -c {name} --previous",
+                end.exit_code, self.namespace
+            ),
+        ))
+    }
+
+    fn memory_limit(&self) -> String {
+        let limits =
+            self.server.spec.runtime.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+        limits
+            .and_then(|limits| limits.get("memory"))
+            .map_or_else(String::new, |limit| format!(" of {}", limit.0))
+    }
+
+    /// The kubelet tells the cause and, between its tries, often only that it waits; what was told then still holds.
+    fn image(&self, container: &ContainerStatus, message: &str) -> Problem {
+        let image = &container.image;
+        let start = format!("image {image} cannot be pulled");
+        let step =
+            match pull_cause(message) {
+                Some(cause) => cause.to_owned(),
+                None => {
+                    let before = ready(self.old).filter(|ready| ready.reason == Reason::ImagePull.as_str());
+                    let kept =
+                        before.and_then(|ready| {
+                            ready.message.split("; ").collect::<Vec<_>>().windows(2).find_map(|clauses| {
+                                clauses[0].starts_with(&start).then(|| clauses.join("; "))
+                            })
+                        });
+                    if let Some(kept) = kept {
+                        return Problem::new(Reason::ImagePull, kept);
+                    }
+                    "; correct spec.runtime.image, or see kubectl describe pod for the cause".to_owned()
+                }
+            };
+        Problem::new(Reason::ImagePull, format!("{start}{step}"))
+    }
+
+    /// Where the resource names what is missing.
+    fn place(&self, missing: &Place) -> &'static str {
+        let spec = &self.server.spec;
+        let keys = spec.config.auth.api_keys.as_ref().and_then(|keys| keys.secret_key_ref.as_ref());
+        let generated = crate::Names::of(self.server.meta().name.as_deref().unwrap_or_default()).api_key;
+        if missing.is_secret() && keys.is_some_and(|keys| missing.is_of(&keys.name)) {
+            "spec.config.auth.apiKeys.secretKeyRef"
+        } else if missing.is_secret() && missing.is_of(&generated) {
+            "spec.config.auth.apiKeys"
+        } else if spec.volumes.iter().any(|volume| {
+            let secret = volume.secret.as_ref().and_then(|secret| secret.secret_name.as_ref());
+            let config_map = volume.config_map.as_ref().map(|config_map| &config_map.name);
+            [secret, config_map].into_iter().flatten().any(|name| missing.is_of(name))
+        }) {
+            "spec.volumes"
+        } else {
+            "spec.runtime.env or envFrom"
+        }
+    }
+
+    fn stuck(&self, rollout: &Rollout) -> Problem {
+        let pod = rollout.pods.iter().find(|pod| !is_ready(pod)).and_then(|pod| pod.metadata.name.clone());
+        let missing = waiting_for(self.server, rollout);
+        let look = match pod {
+            Some(pod) => format!("see kubectl describe pod -n {} {pod}", self.namespace),
+            None => format!(
+                "see kubectl describe deployment -n {} {}",
+                self.namespace,
+                self.server.meta().name.as_deref().unwrap_or_default()
+            ),
+        };
+        Problem::new(
+            Reason::RolloutStuck,
+            format!(
+                "the rollout has made no progress for longer than spec.rollout.progressDeadline{missing}; {look}"
+            ),
+        )
+    }
+
+    fn not_ready(&self, pod: &Pod, count: usize) -> Problem {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        Problem::new(
+            Reason::NotReady,
+            format!(
+                "pod {name}{others} was ready and answers no more; see kubectl logs -n {} {name} -c {CONTAINER}",
+                self.namespace
+            ),
+        )
+    }
+}
+
+/// What the registry or the kubelet says, as a clause with the next step; none where it says nothing of a cause.
+fn pull_cause(message: &str) -> Option<&'static str> {
+    let text = message.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    // The order matters: a registry that hides private images says both "denied" and "does not exist".
+    if says(&["unauthorized", "denied", "authentication", "forbidden", "401", "403"]) {
+        Some(
+            ": the registry refuses access; correct spec.runtime.image, or give a Secret in spec.runtime.imagePullSecrets",
+        )
+    } else if says(&["not found", "notfound", "manifest unknown", "does not exist"]) {
+        Some(": the registry has no such image; correct spec.runtime.image")
+    } else if says(&[
+        "invalid reference",
+        "invalidimagename",
+        "couldn't parse image",
+        "failed to apply default image tag",
+    ]) {
+        Some(": it is not the reference of an image; correct spec.runtime.image")
+    } else if says(&["never", "not present with pull policy"]) {
+        Some(
+            ": it is not on the node, and imagePullPolicy is Never; load it there, or change spec.runtime.imagePullPolicy",
+        )
+    } else if says(&["no such host", "dial tcp", "timeout", "refused", "unavailable", "i/o", "tls", "x509"]) {
+        Some(
+            ": the registry cannot be reached from the node; check its name in spec.runtime.image and the network",
+        )
+    } else {
+        None
+    }
+}
+
+/// The last line of a message that says something.
+fn last_line(message: &str) -> &str {
+    message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
+}
+
+/// Containers and init containers; one that is not ours may be injected, and can fail as well.
+fn containers(pod: &Pod) -> Vec<&ContainerStatus> {
+    let Some(state) = &pod.status else { return Vec::new() };
+    let lists = [&state.init_container_statuses, &state.container_statuses];
+    let all = lists.into_iter().flatten().flatten();
+    // An init container that ended well did what it was for.
+    all.filter(|container| !container.ready).filter(|container| !is_done(container)).collect()
+}
+
+fn is_done(container: &ContainerStatus) -> bool {
+    let end = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+    end.is_some_and(|end| end.exit_code == 0 && end.reason.as_deref() == Some("Completed"))
+}
+
+fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref().and_then(|state| state.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn waiting_reason(pod: &Pod) -> Option<&str> {
+    let first = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    first.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
+}
+
+/// Whether a pod answered once and does not now: its readiness changed after its container had started. A pod that
+/// is still starting was never ready since then.
+fn has_lost_readiness(pod: &Pod) -> bool {
+    let changed = condition(pod, "Ready").filter(|ready| ready.status != "True");
+    let changed = changed.and_then(|ready| ready.last_transition_time.as_ref());
+    let started = containers(pod)
+        .iter()
+        .filter(|container| container.name == CONTAINER)
+        .find_map(|container| container.state.as_ref()?.running.as_ref()?.started_at.clone());
+    matches!((changed, started), (Some(changed), Some(started)) if *changed > started)
+}

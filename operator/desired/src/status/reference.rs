@@ -1,0 +1,122 @@
+//! What the kubelet and the API server say of things that a pod names and that are not there.
+
+/// A thing that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Secret, `ConfigMap` or `ServiceAccount`.
+    kind: &'static str,
+    /// Its name; none where the text does not say.
+    name: Option<String>,
+    /// The key that it lacks; none where all of it is missing.
+    key: Option<String>,
+}
+
+impl Place {
+    pub(super) fn is_secret(&self) -> bool {
+        self.kind == "Secret"
+    }
+
+    /// Whether the missing thing has this name, as far as the text says.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        self.name.as_deref().is_none_or(|own| own == name)
+    }
+
+    /// A clause that says what is missing where, and what to do.
+    pub(super) fn sentence(&self, namespace: &str, field: &str) -> String {
+        let kind = self.kind;
+        let what = match &self.name {
+            Some(name) => format!("{kind} {namespace}/{name}"),
+            None => format!("the {kind}"),
+        };
+        match &self.key {
+            Some(key) => format!("{what} has no key {key:?}; add it, or change {field}"),
+            None => format!("{what} does not exist; create it, or change {field}"),
+        }
+    }
+}
+
+/// Reads a message of the kubelet (`secret "x" not found`, `couldn't find key k in Secret ns/x`, `references
+/// non-existent secret key: k`) or of the API server (`serviceaccount "x" not found`).
+pub(super) fn missing_reference(message: &str) -> Option<Place> {
+    if let Some((_, rest)) = message.split_once("couldn't find key ") {
+        let (key, rest) = rest.split_once(" in ")?;
+        let (kind, rest) = rest.split_once(' ')?;
+        let name = rest.split(|c: char| c.is_whitespace() || c == ',').next()?;
+        let name = name.rsplit('/').next()?.trim_matches('"');
+        return Some(Place {
+            kind: kind_of(kind)?,
+            name: Some(name.to_owned()),
+            key: Some(key.trim_matches('"').to_owned()),
+        });
+    }
+    for (words, kind) in [("non-existent secret key: ", "Secret"), ("non-existent config key: ", "ConfigMap")]
+    {
+        if let Some((_, key)) = message.split_once(words) {
+            let key = key.split_whitespace().next()?;
+            return Some(Place { kind, name: None, key: Some(key.to_owned()) });
+        }
+    }
+    for kind in ["secret", "configmap", "serviceaccount"] {
+        let Some((_, rest)) = message.split_once(&format!("{kind} \"")) else { continue };
+        let (name, rest) = rest.split_once('"')?;
+        if rest.starts_with(" not found") {
+            return Some(Place { kind: kind_of(kind)?, name: Some(name.to_owned()), key: None });
+        }
+    }
+    None
+}
+
+fn kind_of(word: &str) -> Option<&'static str> {
+    match word.to_ascii_lowercase().as_str() {
+        "secret" => Some("Secret"),
+        "configmap" => Some("ConfigMap"),
+        "serviceaccount" => Some("ServiceAccount"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing() {
+        for (message, sentence) in [
+            (
+                "secret \"clients\" not found",
+                "Secret shop/clients does not exist; create it, or change spec.x",
+            ),
+            (
+                "configmap \"settings\" not found",
+                "ConfigMap shop/settings does not exist; create it, or change spec.x",
+            ),
+            (
+                "couldn't find key token in Secret shop/github",
+                "Secret shop/github has no key \"token\"; add it, or change spec.x",
+            ),
+            (
+                "couldn't find key a.b in ConfigMap shop/settings",
+                "ConfigMap shop/settings has no key \"a.b\"; add it, or change spec.x",
+            ),
+            (
+                "MountVolume.SetUp failed for volume \"mcp-api-keys\" : references non-existent secret key: keys.json",
+                "the Secret has no key \"keys.json\"; add it, or change spec.x",
+            ),
+            (
+                "MountVolume.SetUp failed for volume \"mcp-api-keys\" : secret \"clients\" not found",
+                "Secret shop/clients does not exist; create it, or change spec.x",
+            ),
+            (
+                "error looking up service account shop/orders: serviceaccount \"orders\" not found",
+                "ServiceAccount shop/orders does not exist; create it, or change spec.x",
+            ),
+        ] {
+            assert_eq!(missing_reference(message).unwrap().sentence("shop", "spec.x"), sentence);
+        }
+        for other in
+            ["", "secret", "exceeded quota: pods", "secret \"x\" is too large", "couldn't find key x"]
+        {
+            assert_eq!(missing_reference(other), None, "{other}");
+        }
+    }
+}
