@@ -1,0 +1,82 @@
+//! Imports follow the arrows of docs/architecture.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+use crate::root;
+
+/// Which of our crates each may use.
+const ARROWS: [(&str, &[&str]); 5] = [
+    ("mcp-server-config", &[]),
+    ("mcp-server", &["mcp-server-config"]),
+    ("mcp-crds", &["mcp-server-config"]),
+    ("mcp-desired", &["mcp-crds", "mcp-server-config"]),
+    ("mcp-operator", &["mcp-crds", "mcp-desired", "mcp-server-config"]),
+];
+
+/// What must not be reachable from a crate, by any way.
+const WALLS: [(&str, &[&str]); 4] = [
+    ("mcp-server-config", &["kube", "kube-core", "k8s-openapi", "tokio", "hyper", "tracing"]),
+    ("mcp-server", &["kube", "kube-core", "k8s-openapi"]),
+    ("mcp-crds", &["kube-client", "kube-runtime", "tokio", "hyper"]),
+    ("mcp-desired", &["kube-client", "kube-runtime", "tokio", "hyper", "tracing"]),
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--locked".to_owned(), "--offline".to_owned()])
+        .exec()
+        .unwrap()
+}
+
+#[test]
+fn our_crates_use_each_other_along_the_arrows() {
+    let metadata = metadata();
+    let ours: BTreeSet<_> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+    for (name, allowed) in ARROWS {
+        let package = metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name).unwrap();
+        let used: BTreeSet<_> = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Normal && ours.contains(&dependency.name))
+            .map(|dependency| dependency.name.as_str())
+            .collect();
+        assert!(used.iter().all(|used| allowed.contains(used)), "{name} uses {used:?}, allowed is {allowed:?}");
+    }
+    let tests = ["mcp-tests", "mcp-e2e"];
+    for package in metadata.workspace_packages() {
+        for dependency in &package.dependencies {
+            assert!(!tests.contains(&dependency.name.as_str()), "{} uses {}", package.name, dependency.name);
+        }
+    }
+    let known: BTreeSet<_> = ARROWS.iter().map(|(name, _)| *name).chain(tests).map(str::to_owned).collect();
+    assert_eq!(ours, known, "a new crate needs its place in the architecture");
+}
+
+#[test]
+fn walls_hold_whatever_way_one_goes() {
+    let metadata = metadata();
+    let names: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package.name.as_str())).collect();
+    let graph = metadata.resolve.as_ref().unwrap();
+    let uses: BTreeMap<_, Vec<_>> = graph
+        .nodes
+        .iter()
+        .map(|node| {
+            let normal = node.deps.iter().filter(|dependency| {
+                dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
+            });
+            (&node.id, normal.map(|dependency| &dependency.pkg).collect())
+        })
+        .collect();
+    for (name, forbidden) in WALLS {
+        let start = names.iter().find(|(_, found)| **found == name).map(|(id, _)| *id).unwrap();
+        let (mut seen, mut queue) = (BTreeSet::from([start]), vec![start]);
+        while let Some(id) = queue.pop() {
+            queue.extend(uses[id].iter().copied().filter(|next| seen.insert(*next)));
+        }
+        let reached: Vec<_> = seen.iter().map(|id| names[*id]).filter(|name| forbidden.contains(name)).collect();
+        assert!(reached.is_empty(), "{name} reaches {reached:?}");
+    }
+}
