@@ -37,8 +37,10 @@ COPY --from=build --chown=65532:65532 /rootfs/ /
 COPY --from=build /out/mcp-server /mcp-server
 USER 65532:65532
 WORKDIR /app
+# XDG_STATE_HOME: where the server keeps a key that it generated.
 ENV MCP_HTTP_ADDRESS=0.0.0.0:8080 \
-    MCP_HTTP_ADMIN_ADDRESS=0.0.0.0:9090
+    MCP_HTTP_ADMIN_ADDRESS=0.0.0.0:9090 \
+    XDG_STATE_HOME=/app/data
 EXPOSE 8080 9090
 HEALTHCHECK --interval=10s --timeout=3s CMD ["/mcp-server", "health"]
 ENTRYPOINT ["/mcp-server"]

@@ -79,9 +79,10 @@ pack() {
   printf '%s  %d.%d MiB  %s\n' "$(cat "$images/$program.ref")" $((size >> 20)) $(((size & 0xfffff) * 10 >> 20)) "$images/$program.tar"
 }
 
-# The Dockerfile says the same; change both.
+# The Dockerfile says the same; change both. XDG_STATE_HOME is where the server keeps a key that it generated.
 pack mcp-operator --cmd '["run"]' --expose 8080/tcp
 pack mcp-server --cmd '["serve","--config","/app/config/production.json"]' --workdir /app \
   --healthcheck '["CMD","/mcp-server","health"]' \
-  --env MCP_HTTP_ADDRESS=0.0.0.0:8080 --env MCP_HTTP_ADMIN_ADDRESS=0.0.0.0:9090 --expose 8080/tcp --expose 9090/tcp \
+  --env MCP_HTTP_ADDRESS=0.0.0.0:8080 --env MCP_HTTP_ADMIN_ADDRESS=0.0.0.0:9090 --env XDG_STATE_HOME=/app/data \
+  --expose 8080/tcp --expose 9090/tcp \
   --dir /app --dir /app/config --dir /app/logs --dir /app/data --dir /tmp

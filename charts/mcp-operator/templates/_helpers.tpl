@@ -56,10 +56,10 @@ references do that) and cannot read a Secret.
 {{- define "mcp-operator.rules" -}}
 - apiGroups: [mcp-operator.dev]
   resources: [mcpservers]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [mcp-operator.dev]
   resources: [mcpservers/status]
-  verbs: [get, patch]
+  verbs: [patch]
 # Children name their McpServer as owner with blockOwnerDeletion. Where the admission plugin
 # OwnerReferencesPermissionEnforcement is on, that takes this right.
 - apiGroups: [mcp-operator.dev]
