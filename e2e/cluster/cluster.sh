@@ -104,6 +104,8 @@ command_up() {
     fi
     say "cluster '$CLUSTER_NAME' ($PROVIDER) is there but not whole: making it anew"
   fi
+  # First what can be missing: until that is there, nothing is recorded and another provider can still be chosen.
+  "${PROVIDER}_prepare"
   mkdir -p -- "$STATE"
   rm -f -- "$STATE/ready"
   printf '%s\n' "$PROVIDER" >"$STATE/provider"
@@ -138,7 +140,11 @@ command_load() {
 }
 
 command_tools() {
-  choose_provider
+  if (($#)); then
+    PROVIDER=$1
+  else
+    choose_provider
+  fi
   tools_ensure "$PROVIDER"
   printf '%s\n' "$TOOLS/bin"
 }
@@ -149,7 +155,7 @@ case $COMMAND in
   status) command_status ;;
   load) command_load "$@" ;;
   env) command_env ;;
-  tools) command_tools ;;
+  tools) command_tools "$@" ;;
   shell) command_shell "$@" ;;
   help | -h | --help) command_help ;;
   *)

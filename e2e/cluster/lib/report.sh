@@ -10,7 +10,7 @@ cluster.sh COMMAND: a real Kubernetes cluster for the demonstration and the test
   status           what there is, and how to use it
   load FILE.tar…   put OCI image archives into the nodes; what is there already is skipped
   env              variables for a shell:  eval "$(cluster.sh env)"
-  tools            build kubectl, helm and what the provider needs; prints their folder
+  tools [PROVIDER] build kubectl, helm and what the provider needs; prints their folder
   shell [CMD…]     a shell in the local cluster's namespaces, for looking around
   help             this text
 

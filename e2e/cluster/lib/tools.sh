@@ -49,8 +49,12 @@ tools_missing() {
 
 tools_ensure() {
   local provider=$1 wanted
+  tools_for "$provider" >/dev/null
   tools_locate
-  [[ -n $(tools_missing "$provider") ]] || return 0
+  if [[ -z $(tools_missing "$provider") ]]; then
+    touch -- "$TOOLS"
+    return
+  fi
   with_lock "$TOOLS/lock" 3600 "the tools' cache"
   mapfile -t wanted < <(tools_missing "$provider")
   if ((${#wanted[@]})); then
@@ -71,6 +75,8 @@ tools_build() {
   done
   say "building $* with $GO_VERSION into $TOOLS/bin (once; about 12 minutes for all of them on two cores with an empty Go cache)"
   rm -rf -- "$TOOLS"/building.*
+  # Half a gigabyte for each set of versions: those that no run has touched for a month go.
+  find "${TOOLS%/*}" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf -- {} +
   # The flags are those of the projects' own releases; without the versions kubectl and the kubelet refuse to talk,
   # and helm would render charts for Kubernetes 1.20.
   local v=${KUBERNETES_VERSION#v} package flags='' client

@@ -6,18 +6,21 @@ existing_healthy() {
   recall && admin get --raw /readyz >/dev/null
 }
 
-existing_up() {
-  local context version
+existing_prepare() {
+  local context
   [[ -n ${KUBECONFIG:-} && -r ${KUBECONFIG%%:*} ]] || missing "CLUSTER_PROVIDER=existing needs KUBECONFIG=FILE: no cluster is guessed from your home directory."
-  tools_locate
   tools_ensure existing
   context=$("$TOOLS/bin/kubectl" config current-context) || die "$KUBECONFIG has no current context"
   if [[ ${CLUSTER_EXISTING_YES:-} != 1 ]]; then
     missing "the tests install custom resource definitions and an operator into the cluster of context '$context' ($KUBECONFIG).
   If that is what you want, say so: CLUSTER_EXISTING_YES=1"
   fi
+}
+
+existing_up() {
+  local version context
+  context=$("$TOOLS/bin/kubectl" config current-context)
   umask 077
-  mkdir -p -- "$STATE"
   "$TOOLS/bin/kubectl" config view --minify --flatten --raw >"$KUBECONFIG_FILE"
   version=$(admin version -o yaml | awk '/^serverVersion:/ { server = 1 } server && $1 == "gitVersion:" { print $2; exit }') && [[ -n $version ]] ||
     die "the cluster of context '$context' does not answer"

@@ -14,10 +14,12 @@ kind_healthy() {
   kind_possible && kind_known && admin get --raw /readyz >/dev/null && admin wait nodes --all --for=condition=Ready --timeout=3s >/dev/null
 }
 
-kind_up() {
+kind_prepare() {
   kind_possible || missing "no Docker engine answers ('docker info' fails). Start one, or use CLUSTER_PROVIDER=local as root on Linux."
-  tools_locate
   tools_ensure kind
+}
+
+kind_up() {
   mkdir -p -- "$STATE/config" "$STATE/logs/audit"
   if kind_known; then
     say "clearing what is left of an earlier kind cluster '$CLUSTER_NAME'"
@@ -52,8 +54,7 @@ kind_delete() {
 }
 
 kind_down() {
-  recall || tools_locate
-  if [[ ! -x $TOOLS/bin/kind ]]; then
+  if ! recall || [[ ! -x $TOOLS/bin/kind ]]; then
     tools_ensure kind
   fi
   kind_possible || die "no Docker engine answers: the containers of kind cluster '$CLUSTER_NAME' cannot be removed"

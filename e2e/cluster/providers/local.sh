@@ -19,13 +19,19 @@ source "$HERE/providers/local/images.sh"
 # shellcheck source=providers/local/dns.sh
 source "$HERE/providers/local/dns.sh"
 
+# Root inside an ordinary container is not enough: it may not make namespaces.
+may_make_namespaces() {
+  have unshare && unshare --mount --net --pid --uts --ipc --fork -- true 2>/dev/null
+}
+
 local_possible() {
-  [[ $(uname -s) == Linux ]] && ((EUID == 0))
+  [[ $(uname -s) == Linux ]] && ((EUID == 0)) && may_make_namespaces
 }
 
 local_prepare() {
   [[ $(uname -s) == Linux ]] || missing "the local provider needs Linux; this is $(uname -s). Start a Docker engine and use CLUSTER_PROVIDER=kind."
   ((EUID == 0)) || missing "the local provider needs root (namespaces, control groups, routes). Try again with: sudo -E $(self "$COMMAND")"
+  may_make_namespaces || missing "this root may not make namespaces (an unprivileged container?). Run it on the host or in a privileged container."
   tools_locate
   packages_ensure
   tools_ensure local
@@ -40,7 +46,6 @@ local_healthy() {
 }
 
 local_up() {
-  local_prepare
   sandbox_names
   local_clear
   logs_rotate
@@ -111,6 +116,7 @@ local_clear() {
 }
 
 local_down() {
+  ((EUID == 0)) || missing "the local cluster was made by root and only root can remove it: sudo -E $(self down)"
   sandbox_names
   local_clear
   with_lock "$(lock_file network)" 60 "choosing addresses"

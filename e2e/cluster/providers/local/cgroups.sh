@@ -31,7 +31,7 @@ cgroups_create_unified() {
   local root=/sys/fs/cgroup controller available enabled
   read -r available <"$root/cgroup.controllers"
   read -r enabled <"$root/cgroup.subtree_control" || enabled=''
-  mkdir -p -- "$root/$CGROUP"
+  mkdir -p -- "$root/$CGROUP" || die "cannot make a control group in $root"
   for controller in cpuset cpu io memory hugetlb pids; do
     [[ " $available " == *" $controller "* ]] || continue
     if [[ " $enabled " != *" $controller "* ]]; then

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# What can be checked of the cluster scripts without making a cluster: the scripts themselves, that kind accepts its
+# configuration, and that no template names a value that nothing sets. Needs shellcheck.
+set -euo pipefail
+
+HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+WORK=$(mktemp -d)
+trap 'rm -rf -- "$WORK"' EXIT
+passed=0 failed=0
+
+check() {
+  local what=$1
+  shift
+  if "$@" >"$WORK/output" 2>&1; then
+    passed=$((passed + 1))
+    printf 'ok      %s\n' "$what"
+  else
+    failed=$((failed + 1))
+    printf 'FAILED  %s\n' "$what"
+    sed 's/^/        /' "$WORK/output"
+  fi
+}
+
+scripts_are_clean() {
+  cd "$HERE"
+  shellcheck -x cluster.sh test-static.sh test-teardown.sh providers/local/sandbox-init.sh
+}
+
+# kind reads its configuration before it asks the engine anything; this engine then refuses.
+kind_accepts() {
+  local config=$1 kind answer
+  kind=$("$HERE/cluster.sh" tools kind)/kind
+  printf '#!/bin/sh\nexit 1\n' >"$WORK/docker"
+  chmod +x "$WORK/docker"
+  answer=$(PATH=$WORK:$PATH KIND_EXPERIMENTAL_PROVIDER=docker "$kind" create cluster --name static --config "$config" --kubeconfig "$WORK/kubeconfig" 2>&1) || true
+  echo "$answer"
+  [[ $answer == *'failed to get docker info'* && $answer != *'decode config'* ]]
+}
+
+kind_config() { sed 's|@STATE@|/var/tmp/static|g' "$HERE/providers/kind/config.yaml" >"$WORK/kind.yaml"; }
+
+kind_config_is_valid() {
+  kind_config
+  kind_accepts "$WORK/kind.yaml"
+}
+
+# The check itself must be able to fail.
+kind_refuses_unknown_fields() {
+  kind_config
+  sed -i 's/extraMounts/extraMountings/' "$WORK/kind.yaml"
+  ! kind_accepts "$WORK/kind.yaml"
+}
+
+templates_name_known_values() {
+  local name unknown=0
+  while read -r name; do
+    if ! grep -rqE "(^|[[:space:];(])(readonly )?$name=" "$HERE/cluster.sh" "$HERE/lib" "$HERE/providers" --include '*.sh'; then
+      echo "nothing sets @$name@"
+      unknown=1
+    fi
+  done < <(grep -rhoE '@[A-Z][A-Z0-9_]*@' "$HERE/providers" --include '*.yaml' --include '*.toml' --include '*.conflist' | tr -d @ | sort -u)
+  ((unknown == 0))
+}
+
+help_names_every_command() {
+  local help command
+  help=$("$HERE/cluster.sh" help)
+  for command in up down status load env tools shell; do
+    grep -qE "^  $command( |\$)" <<<"$help" || { echo "help does not name $command"; return 1; }
+  done
+}
+
+wrong_usage_is_refused() {
+  local status=0
+  "$HERE/cluster.sh" no-such-command || status=$?
+  ((status == 2)) || return 1
+  status=0
+  CLUSTER_NAME='Not A Name' "$HERE/cluster.sh" status || status=$?
+  ((status == 2))
+}
+
+check 'the scripts are clean under shellcheck' scripts_are_clean
+check 'kind accepts its configuration' kind_config_is_valid
+check 'kind refuses a configuration with an unknown field' kind_refuses_unknown_fields
+check 'templates name only values that are set' templates_name_known_values
+check 'help names every command' help_names_every_command
+check 'wrong usage is refused' wrong_usage_is_refused
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0))
