@@ -37,6 +37,7 @@ lint: prerequisites ## Formatting, clippy and shell scripts; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	@hack/lint-shell.sh
+	@e2e/cluster/test-static.sh
 
 .PHONY: check-generated
 check-generated: prerequisites ## Are the generated files up to date?
@@ -49,6 +50,11 @@ unit: prerequisites tools ## Tests that need no cluster (those of the charts use
 .PHONY: e2e
 e2e: ## Stories on a real cluster, which is brought up and taken down
 	@hack/e2e.sh
+
+.PHONY: cluster-test
+cluster-test: ## Does the local cluster leave anything behind on this machine? (needs root; else it says so)
+	@if [[ $$(id -u) == 0 ]] && [[ $$(uname -s) == Linux ]]; then e2e/cluster/test-teardown.sh; \
+	else echo 'NOT RUN: the local cluster needs root on Linux'; fi
 
 .PHONY: deny
 deny: ## Licences, duplicate and banned dependencies (needs cargo-deny)
@@ -84,7 +90,7 @@ cluster-down: ## Take it down; nothing stays behind
 
 .PHONY: cluster-status
 cluster-status: ## Is it up, and how is it used?
-	@e2e/cluster/cluster.sh status
+	@e2e/cluster/cluster.sh status || true
 
 .PHONY: help
 help: ## This list

@@ -17,4 +17,5 @@ step 'generated files' make check-generated
 step 'tools of the cluster' make tools
 step 'tests without a cluster' make unit
 step 'stories on a cluster' make e2e
+step 'the local cluster leaves nothing behind' make cluster-test
 printf '\n==> everything passed in %d s\n' $((SECONDS - began))
