@@ -4,8 +4,6 @@
 //! they are several times the size of the rest), get a bound on the outer list, and keep the list-map keys that
 //! they have upstream, so that two appliers can own different entries.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::core::v1::{
         EnvFromSource, EnvVar, ResourceRequirements, Toleration, TopologySpreadConstraint, VolumeMount,
@@ -238,19 +236,4 @@ fn whole_numbers(value: &mut Value) {
         Value::Object(map) => map.values_mut().for_each(whole_numbers),
         _ => {}
     }
-}
-
-/// The schemas of a definition's versions, by version.
-#[must_use]
-pub fn versions(
-    crd: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-) -> BTreeMap<String, Value> {
-    crd.spec
-        .versions
-        .iter()
-        .filter_map(|version| {
-            let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
-            Some((version.name.clone(), serde_json::to_value(schema).expect("a schema is JSON")))
-        })
-        .collect()
 }
