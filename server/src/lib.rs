@@ -3,5 +3,23 @@
 //! Bytes come in by a door ([`http`] or [`stdio`]), [`protocol`] says what they mean, [`dispatch`] decides what happens
 //! to them, and a [`backend`] does the work. [`app`] starts and stops all of it in order.
 
+pub mod admin;
+pub mod app;
+pub mod args;
+pub mod auth;
 pub mod backend;
+pub mod client;
+pub mod commands;
+pub mod dispatch;
+pub mod environment;
+pub mod http;
+pub mod lifecycle;
+pub mod live;
+pub mod observe;
 pub mod protocol;
+pub mod reload;
+pub mod runtime;
+pub mod settings;
+pub mod shutdown;
+pub mod status;
+pub mod stdio;

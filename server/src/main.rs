@@ -1,1 +1,21 @@
-fn main() {}
+//! The program `mcp-server`. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 and 143 told twice to
+//! stop.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use mcp_server::args::Cli;
+use mcp_server::{commands, runtime};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match runtime::build() {
+        Ok(runtime) => runtime,
+        Err(error) => return commands::fail(&error, 1),
+    };
+    let code = runtime.block_on(commands::run(cli.command));
+    // A thread may still be waiting for a line of input that never comes.
+    runtime.shutdown_timeout(Duration::ZERO);
+    code
+}

@@ -1,0 +1,79 @@
+//! The admin port: `/health`, `/ready`, `/metrics`, `/status`. It opens first and closes last, and nobody but probes,
+//! Prometheus and operators should reach it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use mcp_server_config::MetricsMode;
+use mcp_server_config::constants::{HEALTH_PATH, METRICS_PATH, READY_PATH, STATUS_PATH};
+
+use crate::dispatch::Dispatcher;
+use crate::http::body::Payload;
+use crate::http::pulse::Busy;
+use crate::http::{json, plain};
+use crate::lifecycle::Lifecycle;
+use crate::status::Board;
+
+/// What stands behind the admin port. Until there is something to dispatch, it knows that the process lives.
+#[derive(Debug)]
+pub struct Admin {
+    pub lifecycle: Arc<Lifecycle>,
+    pub board: Arc<Board>,
+    pub dispatcher: Arc<std::sync::OnceLock<Arc<Dispatcher>>>,
+}
+
+const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+impl Admin {
+    /// Answers one HTTP request.
+    ///
+    /// # Errors
+    /// Never: every failure is an answer.
+    pub async fn serve(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Result<Response<Payload>, Infallible> {
+        Ok(self.answer(request.method(), request.uri().path()).map(|body| body.carrying(None, busy)))
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Payload> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "this port is only read from\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            HEALTH_PATH => self.lifecycle.health(),
+            READY_PATH => self.lifecycle.readiness(),
+            METRICS_PATH => self.dispatcher.get().map_or_else(starting, metrics),
+            STATUS_PATH => self.dispatcher.get().map_or_else(starting, |dispatcher| {
+                json(StatusCode::OK, self.board.render(dispatcher, &self.lifecycle))
+            }),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                format!("nothing here; there are {HEALTH_PATH}, {READY_PATH}, {METRICS_PATH} and {STATUS_PATH}\n"),
+            ),
+        }
+    }
+}
+
+fn starting() -> Response<Payload> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+}
+
+fn metrics(dispatcher: &Arc<Dispatcher>) -> Response<Payload> {
+    if dispatcher.snapshot().config.service.metrics.mode() == MetricsMode::Off {
+        return plain(StatusCode::NOT_FOUND, "metrics are off (metrics.mode)\n");
+    }
+    match dispatcher.metrics.render() {
+        Ok(text) => {
+            let mut response = plain(StatusCode::OK, text);
+            response.headers_mut().insert(CONTENT_TYPE, METRICS_TYPE);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot render the metrics");
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be rendered; the log says why\n")
+        }
+    }
+}

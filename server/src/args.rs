@@ -1,0 +1,135 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mcp_server_config::LogLevel;
+
+/// A server for the Model Context Protocol: tools that are declared in a file, behind keys, limits, metrics and health.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-server", version, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve MCP over HTTP, or over standard input and output
+    Serve(Serve),
+    /// Check a configuration and tell everything that is wrong with it
+    CheckConfig {
+        /// A configuration (JSON or YAML), or an McpServer manifest
+        file: PathBuf,
+    },
+    /// Print the configuration in force
+    PrintConfig {
+        /// Write out the defaults of everything that is not set
+        #[arg(long)]
+        defaults: bool,
+        /// A configuration or manifest; the environment is laid over it. Without one and without --defaults, only what
+        /// the environment sets is printed
+        file: Option<PathBuf>,
+    },
+    /// Ask a running server whether it is ready; exit code 0 where it is
+    Health {
+        /// What to ask
+        #[arg(long)]
+        url: Option<String>,
+        /// The configuration that says where the admin port is
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Call a tool, or list the tools
+    Call(Call),
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// A configuration (JSON or YAML), or an McpServer manifest; made with the defaults where it does not exist
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to serve MCP [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub address: Option<String>,
+    /// Where to serve health, metrics and status [default: 127.0.0.1:9090; none with --stdio]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin_address: Option<String>,
+    /// Speak MCP on standard input and output instead of HTTP
+    #[arg(long, conflicts_with = "address")]
+    pub stdio: bool,
+    /// The least severe events that are logged
+    #[arg(long, value_enum)]
+    pub log_level: Option<Level>,
+}
+
+#[derive(Debug, Args)]
+pub struct Call {
+    /// Name of the tool
+    #[arg(required_unless_present = "list")]
+    pub tool: Option<String>,
+    /// Its arguments, as a JSON object
+    #[arg(default_value = "{}", value_name = "JSON")]
+    pub arguments: String,
+    /// List the tools instead
+    #[arg(long, conflicts_with_all = ["tool", "arguments"])]
+    pub list: bool,
+    /// The MCP endpoint
+    #[arg(long, default_value = "http://127.0.0.1:8080/mcp", env = "MCP_URL")]
+    pub url: String,
+    /// The API key. Without it: MCP_API_KEY, then the keys of --config, then those of the server that was started here
+    #[arg(long)]
+    pub key: Option<String>,
+    /// A configuration whose API keys to use
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to speak
+    #[arg(long, value_enum, default_value = "modern")]
+    pub era: CallEra,
+    /// Print the whole result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How many seconds to wait
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+}
+
+/// Which clients to act like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CallEra {
+    /// Revision 2026-07-28
+    Modern,
+    /// Revision 2025-11-25, with a handshake
+    Legacy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Trace => Self::Trace,
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,98 @@
+//! The keys in force: those that the configuration refers to, or a generated one.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use mcp_server_config::{AuthMode, ServerConfig};
+
+use crate::auth::generate::{self, GenerateError};
+use crate::auth::keyring::Key;
+use crate::auth::places::{Places, ServerRecord};
+use crate::auth::source::{self, Found, SourceError};
+use crate::environment::Environment;
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum ObtainError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    #[error("the API keys file {} is gone; the keys that were in it stay valid until it is back or the server restarts", .0.display())]
+    Gone(PathBuf),
+}
+
+/// Keys, and the file that holds them, if one does.
+#[derive(Debug, Default)]
+pub struct Obtained {
+    pub keys: Vec<Key>,
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the keys, or makes one where one is required and nothing holds any.
+///
+/// # Errors
+/// Where keys are referred to and cannot be read, or are required and cannot be made.
+pub fn obtain(config: &ServerConfig, environment: &Environment, address: SocketAddr) -> Result<Obtained, ObtainError> {
+    if config.service.auth.mode() == AuthMode::Disabled {
+        return Ok(Obtained::default());
+    }
+    let found = source::read(config, environment)?;
+    if generate::needed(config, &found) {
+        let made = generate::generate(address, &found, environment)?;
+        match &made.told {
+            Some(key) => tell(key, &made.file, &found),
+            None => tracing::info!(file = %made.file.display(), "using the API key that was generated before"),
+        }
+        return Ok(Obtained { keys: made.keys, file: Some(made.file) });
+    }
+    let file = source::file(config).filter(|file| file.exists()).map(PathBuf::from);
+    if let Some(missing) = found.missing_file {
+        tracing::warn!(file = %missing.display(), "the API keys file does not exist");
+    }
+    if found.keys.is_empty() && config.service.auth.mode() == AuthMode::Required {
+        tracing::warn!("authentication is required and there are no API keys: every caller is refused");
+    }
+    Ok(Obtained { keys: found.keys, file })
+}
+
+/// Reads the keys again after something changed. Nothing is made up while serving unless the configuration has come to
+/// need it: a file that disappeared is an accident, and a new key would not be the one that callers have.
+///
+/// # Errors
+/// As [`obtain`], and where the file is gone that held the keys until now.
+pub fn obtain_again(
+    config: &ServerConfig,
+    environment: &Environment,
+    address: SocketAddr,
+    until_now: Option<&PathBuf>,
+) -> Result<Obtained, ObtainError> {
+    match until_now {
+        Some(file) if source::file(config) == Some(file) && !file.exists() => Err(ObtainError::Gone(file.clone())),
+        _ => obtain(config, environment, address),
+    }
+}
+
+/// Says the key, once, where people look and logs are not collected from as data.
+fn tell(key: &str, file: &std::path::Path, found: &Found) {
+    let why = if found.needs_cluster { " (the Secret that the configuration names is in a cluster)" } else { "" };
+    let text = format!(
+        "\nNo API keys were configured{why}, so one was made:\n\n    {key}\n\n\
+         It is kept in {} and not shown again. `mcp-server call` on this machine finds it by itself.\n\n",
+        file.display()
+    );
+    if let Err(error) = io::stderr().write_all(text.as_bytes()) {
+        tracing::warn!(%error, file = %file.display(), "a generated API key could not be shown; the file has it");
+    }
+}
+
+/// Leaves word for `mcp-server call`. It is a convenience: where there is no place for it, the server runs all the same.
+pub fn remember(address: SocketAddr, path: &str, file: &std::path::Path, environment: &Environment) {
+    let Some(places) = Places::find(environment) else { return };
+    let keys_file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let record = ServerRecord { url: format!("http://{address}{path}"), keys_file };
+    if let Err(error) = places.remember(address, &record) {
+        tracing::debug!(%error, "cannot leave word for `mcp-server call`");
+    }
+}

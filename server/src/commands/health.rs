@@ -1,0 +1,56 @@
+//! `mcp-server health`: what a container without a shell uses as its health check.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use mcp_server_config::constants::READY_PATH;
+
+use crate::app::StartError;
+use crate::client::http::{Client, Url};
+use crate::commands::{fail, print, say};
+use crate::environment::Environment;
+use crate::settings::{Flags, Sources};
+
+/// A server that takes longer to say that it is ready is not.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(url: Option<String>, config: Option<PathBuf>, environment: Environment) -> ExitCode {
+    let url = match url {
+        Some(url) => url,
+        None => match admin_url(config, environment) {
+            Ok(url) => url,
+            Err(code) => return code,
+        },
+    };
+    let url = match Url::parse(&url) {
+        Ok(url) => url,
+        Err(error) => return fail(&error, 2),
+    };
+    match Client::new(TIMEOUT).get(&url).await {
+        Ok(response) if response.status.is_success() => print(&response.text()),
+        Ok(response) => {
+            say(&format!("{}: {}", response.status, response.text().trim()));
+            ExitCode::FAILURE
+        }
+        Err(error) => fail(&error, 1),
+    }
+}
+
+/// Where the admin port of the server with this configuration is, seen from this machine.
+fn admin_url(config: Option<PathBuf>, environment: Environment) -> Result<String, ExitCode> {
+    let sources = Sources { file: config, environment, flags: Flags::default() };
+    let text =
+        sources.read().map_err(|source| fail(&StartError::Read { name: sources.name(), source }, 2))?;
+    let loaded = sources.load(&text).map_err(|refused| fail(&refused, 2))?;
+    let address = loaded.config.process.http.admin_address();
+    let local = address.parse().map(|mut address: SocketAddr| {
+        if address.ip().is_unspecified() {
+            let is_v4 = address.is_ipv4();
+            address.set_ip(if is_v4 { [127, 0, 0, 1].into() } else { [0_u16, 0, 0, 0, 0, 0, 0, 1].into() });
+        }
+        address.to_string()
+    });
+    Ok(format!("http://{}{READY_PATH}", local.unwrap_or_else(|_| address.to_owned())))
+}

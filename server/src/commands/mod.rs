@@ -1,0 +1,116 @@
+//! What each subcommand does.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use mcp_server_config::{Origin, load, render};
+
+use crate::app::{self, StartError, Via};
+use crate::args::{Command, Serve};
+use crate::client;
+use crate::environment::Environment;
+use crate::reload::{chain, refused};
+use crate::settings::{self, Flags, Sources};
+
+mod health;
+
+/// Runs a subcommand.
+pub async fn run(command: Command) -> ExitCode {
+    let environment = Environment::of_process();
+    match command {
+        Command::Serve(arguments) => serve(arguments, environment).await,
+        Command::CheckConfig { file } => check_config(file, environment),
+        Command::PrintConfig { defaults, file } => print_config(file, defaults, &environment),
+        Command::Health { url, config } => health::run(url, config, environment).await,
+        Command::Call(arguments) => client::run(arguments, &environment).await,
+    }
+}
+
+/// Says on standard error why something failed.
+pub fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    say(&format!("mcp-server: {}", chain(error)));
+    ExitCode::from(code)
+}
+
+/// Writes a line to standard error. Where there is none, nobody wants to know.
+pub(crate) fn say(text: &str) {
+    let _unread = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes to standard output, which is what the command is for.
+pub(crate) fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `mcp-server print-config | head -1` is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+async fn serve(arguments: Serve, environment: Environment) -> ExitCode {
+    let sources = Sources {
+        file: arguments.config,
+        environment,
+        flags: Flags {
+            address: arguments.address,
+            admin_address: arguments.admin_address,
+            log_level: arguments.log_level.map(Into::into),
+        },
+    };
+    let via = if arguments.stdio { Via::Stdio } else { Via::Http };
+    match app::serve(sources, via).await {
+        Ok(code) => ExitCode::from(code),
+        Err(StartError::Config(problems)) => {
+            say(&refused(&problems));
+            ExitCode::from(2)
+        }
+        Err(error) => fail(&error, error.exit_code()),
+    }
+}
+
+fn check_config(file: PathBuf, environment: Environment) -> ExitCode {
+    let sources = Sources { file: Some(file), environment, flags: Flags::default() };
+    let text = match sources.read() {
+        Ok(text) => text,
+        Err(source) => return fail(&StartError::Read { name: sources.name(), source }, 2),
+    };
+    let unknown = |loaded: &settings::Loaded| loaded.unknown.iter().map(|key| key.problem.clone()).collect();
+    let problems = match sources.load(&text) {
+        Ok(loaded) if loaded.unknown.is_empty() => {
+            loaded.notes.iter().for_each(|note| say(&format!("{}: {note}", sources.name())));
+            let tools = loaded.tools.len();
+            let tools = if tools == 1 { "1 tool".to_owned() } else { format!("{tools} tools") };
+            return print(&format!("{} is valid: {tools}\n", sources.name()));
+        }
+        Ok(loaded) => settings::Refused(unknown(&loaded)),
+        Err(problems) => problems,
+    };
+    say(&refused(&problems));
+    ExitCode::from(2)
+}
+
+fn print_config(file: Option<PathBuf>, defaults: bool, environment: &Environment) -> ExitCode {
+    if file.is_none() && defaults {
+        return print(&settings::defaults());
+    }
+    let sources = Sources { file, ..Sources::default() };
+    let text = match sources.read() {
+        Ok(text) => text,
+        Err(source) => return fail(&StartError::Read { name: sources.name(), source }, 2),
+    };
+    match load(&Origin { name: sources.name(), text }, environment.iter()) {
+        Ok(mut document) => {
+            if defaults {
+                settings::spell_out(&mut document.config);
+            }
+            print(&render(&document.config))
+        }
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::from(2)
+        }
+    }
+}

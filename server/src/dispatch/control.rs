@@ -1,0 +1,43 @@
+//! Messages that never wait: they need no permit, no backend and no time. A client whose calls hold every permit must
+//! still be able to take one back.
+
+use std::sync::Arc;
+
+use crate::dispatch::head::{Note, Request};
+use crate::dispatch::in_flight::InFlight;
+use crate::dispatch::snapshot::Snapshot;
+use crate::protocol::answer::{self, Message};
+use crate::protocol::envelope::Field;
+use crate::protocol::era::{Era, LegacyVersion};
+use crate::protocol::errors::{Code, Fault};
+use crate::protocol::methods::{CANCELLED, Method};
+
+/// Acts upon a message that is not answered. Over HTTP there is nothing to act upon: without sessions, ids of different
+/// clients are not told apart, and closing the connection takes a request back.
+pub(super) fn take_note(note: &Note<'_>, in_flight: Option<&InFlight>) {
+    let cancelled = note.method.as_deref() == Some(CANCELLED);
+    if let (true, Some(in_flight), Some(id)) = (cancelled, in_flight, note.params.request_id) {
+        in_flight.cancel(id.get());
+    }
+}
+
+/// Answers a request for which everything is at hand; none for one that takes work.
+pub(super) fn answer(request: &Request<'_>, snapshot: &Arc<Snapshot>) -> Option<Result<Message, Fault>> {
+    let id = request.id;
+    let modern = request.era == Era::Modern;
+    Some(match request.method {
+        Method::Discover => Ok(answer::result(id, &snapshot.discover)),
+        Method::Initialize => match &request.params.protocol_version {
+            Field::Wrong => Err(Fault::new(Code::InvalidParams, "params.protocolVersion must be a string")),
+            asked => {
+                Ok(answer::result(id, snapshot.initialize(LegacyVersion::negotiate(asked.text()))))
+            }
+        },
+        Method::Ping => Ok(answer::result(id, &bytes::Bytes::from_static(b"{}"))),
+        Method::ToolsList => match &request.params.cursor {
+            Field::Wrong => Err(Fault::new(Code::InvalidParams, "params.cursor must be a string")),
+            cursor => snapshot.tools_list(cursor.text(), modern).map(|page| answer::result(id, page)),
+        },
+        Method::ToolsCall => return None,
+    })
+}

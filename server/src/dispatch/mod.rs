@@ -1,0 +1,153 @@
+//! The way of a request behind the door, one step a file:
+//!
+//! [`head`] reads the message and decides its era, [`control`] answers what needs no permit, [`call`] does the rest, and
+//! a [`record`] counts whatever happened.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::backend::Backend;
+use crate::dispatch::in_flight::InFlight;
+use crate::dispatch::limits::{Bound, Share};
+use crate::dispatch::record::Record;
+use crate::dispatch::snapshot::Snapshot;
+use crate::observe::metrics::Metrics;
+use crate::protocol::answer::{self, Message};
+use crate::protocol::era::Era;
+use crate::protocol::errors::{Code, Fault};
+
+mod call;
+mod control;
+mod head;
+pub mod in_flight;
+pub mod limits;
+pub mod record;
+pub mod snapshot;
+
+/// Answers messages, whatever door they came in by.
+pub struct Dispatcher {
+    snapshot: ArcSwap<Snapshot>,
+    backend: Arc<dyn Backend>,
+    /// Calls that are worked on.
+    pub permits: Arc<Bound>,
+    /// Bytes of request bodies that are held.
+    pub body_budget: Arc<Bound>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// A message at the door.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    pub body: Bytes,
+    /// What the body takes of the budget, given back when nobody holds the body any more.
+    pub share: Option<Share>,
+    /// Absent where the door has none.
+    pub headers: Option<&'a HeaderMap>,
+    /// Who sends it.
+    pub principal: Option<Arc<str>>,
+    /// Where the door has one client, whose requests can be taken back by id.
+    pub in_flight: Option<&'a InFlight>,
+}
+
+/// What the door sends back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    /// Nothing for what was accepted without an answer, and for what was taken back.
+    pub message: Option<Message>,
+    /// After how many seconds it is worth trying again.
+    pub retry_after: Option<u32>,
+}
+
+/// All bodies together may take this many bytes, and any one of them in any case: beside them, a container of 256 MiB
+/// has room for everything else.
+const BODY_BUDGET: usize = 64 << 20;
+
+impl Dispatcher {
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, snapshot: Snapshot, metrics: Arc<Metrics>) -> Self {
+        let dispatcher = Self {
+            permits: Bound::new(0),
+            body_budget: Bound::new(0),
+            backend,
+            metrics,
+            snapshot: ArcSwap::from_pointee(snapshot),
+        };
+        dispatcher.apply_limits();
+        dispatcher
+    }
+
+    /// What is in force now. A request takes it once and keeps to it.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    #[must_use]
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Puts other settings, keys or lists in force for the requests that come from now on.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.apply_limits();
+    }
+
+    fn apply_limits(&self) {
+        let snapshot = self.snapshot.load();
+        self.permits.set_limit(snapshot.config.service.performance.max_concurrent_requests());
+        self.body_budget.set_limit(BODY_BUDGET.max(snapshot.max_body));
+        self.metrics.tools.set(i64::try_from(snapshot.tools()).unwrap_or(i64::MAX));
+    }
+
+    /// Answers one message.
+    pub async fn handle(&self, snapshot: &Arc<Snapshot>, arrival: Arrival<'_>, record: &mut Record) -> Reply {
+        let body = match head::guarded(&arrival.body) {
+            Ok(body) => body,
+            Err(fault) => return Reply::refused(None, &fault, None, record),
+        };
+        let head = match head::read(&body, arrival.headers, record) {
+            Ok(head) => head,
+            Err(refused) => return Reply::refused(refused.id, &refused.fault, refused.era, record),
+        };
+        match head {
+            head::Head::Message(message) => {
+                control::take_note(&message, arrival.in_flight);
+                record.ok();
+                Reply { status: StatusCode::ACCEPTED, message: None, retry_after: None }
+            }
+            head::Head::Request(request) => {
+                let answered = match control::answer(&request, snapshot) {
+                    Some(answered) => answered.inspect(|_| record.ok()),
+                    None => self.call(&request, snapshot, arrival, &body, record).await,
+                };
+                match answered {
+                    Ok(message) => {
+                        Reply { status: StatusCode::OK, message: Some(message), retry_after: None }
+                    }
+                    Err(fault) => Reply::refused(Some(request.id), &fault, Some(request.era), record),
+                }
+            }
+        }
+    }
+}
+
+impl Reply {
+    /// The refusal of a message.
+    #[must_use]
+    pub fn refused(id: Option<&str>, fault: &Fault, era: Option<Era>, record: &mut Record) -> Self {
+        record.fault(fault.code);
+        let message = (fault.code != Code::Cancelled).then(|| answer::error(id, fault));
+        Self { status: fault.code.status(era), message, retry_after: fault.code.retry_after() }
+    }
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher").field("permits", &self.permits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+//! What is counted of each request: a guard that counts when it is dropped, so that refusals and aborts are counted too.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::observe::metrics::Metrics;
+use crate::protocol::era::Era;
+use crate::protocol::errors::Code;
+use crate::protocol::methods::Method;
+
+/// One request, from its head to the last byte of its answer.
+#[derive(Debug)]
+pub struct Record {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    method: &'static str,
+    tool: Option<Arc<str>>,
+    era: &'static str,
+    outcome: &'static str,
+}
+
+/// The answer was never finished: the caller went away, or this server broke.
+pub const ABORTED: &str = "aborted";
+
+impl Record {
+    #[must_use]
+    pub fn begin(metrics: Arc<Metrics>) -> Self {
+        metrics.in_flight.inc();
+        Self { metrics, started: Instant::now(), method: "", tool: None, era: "", outcome: ABORTED }
+    }
+
+    /// When the head of the request had arrived.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub fn era(&mut self, era: Era) {
+        self.era = era.label();
+    }
+
+    pub fn method(&mut self, method: Method) {
+        self.method = method.as_str();
+    }
+
+    /// A message that is no request.
+    pub fn notification(&mut self) {
+        self.method = "notification";
+    }
+
+    /// A tool that is served: the name of one that is not would be the caller's own words.
+    pub fn tool(&mut self, name: &Arc<str>) {
+        self.tool = Some(name.clone());
+    }
+
+    pub fn ok(&mut self) {
+        self.outcome = "ok";
+    }
+
+    pub fn tool_error(&mut self) {
+        self.outcome = "tool_error";
+    }
+
+    pub fn panicked(&mut self) {
+        self.outcome = "panic";
+        self.metrics.tool_panics.inc();
+    }
+
+    pub fn fault(&mut self, code: Code) {
+        self.outcome = code.outcome();
+    }
+
+    pub fn aborted(&mut self) {
+        self.outcome = ABORTED;
+    }
+
+    pub fn auth_failure(&self, reason: &str) {
+        self.metrics.auth_failures.with_label_values(&[reason]).inc();
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+        let tool = self.tool.as_deref().unwrap_or_default();
+        self.metrics.requests.with_label_values(&[self.method, tool, self.era, self.outcome]).inc();
+        self.metrics.duration_of(self.method).observe(self.started.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,199 @@
+//! Bodies: requests within their limits, and answers that know when they were sent.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+
+use crate::dispatch::limits::{Bound, Share};
+use crate::dispatch::record::Record;
+use crate::http::pulse::Busy;
+use crate::protocol::answer::Message;
+use crate::protocol::errors::{Code, Fault};
+
+/// How long a body may take to arrive: what a slow connection needs for a large one, and not what an attacker wants.
+const ARRIVAL: Duration = Duration::from_secs(30);
+
+/// How much of a refused body is read and thrown away, and for how long: a client that is still sending when the
+/// connection closes never sees the refusal.
+const THROW_AWAY: usize = 8 << 20;
+const THROW_AWAY_FOR: Duration = Duration::from_secs(2);
+
+/// Reads a whole body of at most `limit` bytes, and takes its size from the budget.
+///
+/// # Errors
+/// Where it is too large, too slow, breaks off, or there is no room for it just now.
+pub async fn read<B>(mut body: B, limit: usize, budget: &Arc<Bound>) -> Result<(Bytes, Share), Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    match tokio::time::timeout(ARRIVAL, collect(&mut body, limit, budget)).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(fault)) => {
+            if fault.code == Code::TooLarge {
+                // Whether the client took the hint or not, the answer is the same.
+                let _elapsed = tokio::time::timeout(THROW_AWAY_FOR, throw_away(&mut body)).await;
+            }
+            Err(fault)
+        }
+        Err(_elapsed) => Err(Fault::new(Code::SlowRequest, "the body took too long to arrive")),
+    }
+}
+
+async fn collect<B>(body: &mut B, limit: usize, budget: &Arc<Bound>) -> Result<(Bytes, Share), Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(too_large(limit));
+    }
+    let mut share = budget.take(announced).ok_or_else(no_room)?;
+    let mut whole = Bytes::new();
+    let mut pieces = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Fault::new(Code::InvalidRequest, format!("the body could not be read to its end: {error}"))
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = whole.len() + pieces.len() + data.len();
+        if length > limit {
+            return Err(too_large(limit));
+        }
+        if length > share.amount() && !share.grow(length - share.amount()) {
+            return Err(no_room());
+        }
+        if length == data.len() {
+            // Nearly always the first piece is the whole body: it is not copied.
+            whole = data;
+            continue;
+        }
+        if pieces.is_empty() {
+            pieces.reserve(announced.max(length));
+            pieces.extend_from_slice(&std::mem::take(&mut whole));
+        }
+        pieces.extend_from_slice(&data);
+    }
+    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, share))
+}
+
+async fn throw_away<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
+    let mut left = THROW_AWAY;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        if length > left {
+            return;
+        }
+        left -= length;
+    }
+}
+
+fn too_large(limit: usize) -> Fault {
+    let message = format!("the body is larger than {limit} bytes; http.maxBody sets the limit");
+    Fault::new(Code::TooLarge, message)
+}
+
+fn no_room() -> Fault {
+    Fault::new(Code::Overloaded, "too many large requests at once; try again shortly")
+}
+
+/// The body of an answer. It carries what ends when the answer has been sent, or when it cannot be sent any more.
+#[derive(Debug, Default)]
+pub struct Payload {
+    pieces: [Bytes; 3],
+    record: Option<Record>,
+    busy: Option<Busy>,
+}
+
+impl Payload {
+    #[must_use]
+    pub fn new(message: Option<Message>) -> Self {
+        Self { pieces: message.unwrap_or_default().into_pieces(), record: None, busy: None }
+    }
+
+    #[must_use]
+    pub fn text(text: impl Into<Bytes>) -> Self {
+        Self { pieces: [text.into(), Bytes::new(), Bytes::new()], record: None, busy: None }
+    }
+
+    /// Hands over what is to end with this body.
+    #[must_use]
+    pub fn carrying(mut self, record: Option<Record>, busy: Busy) -> Self {
+        (self.record, self.busy) = (record, Some(busy));
+        self
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.pieces.iter_mut().find(|piece| !piece.is_empty());
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(std::mem::take(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.iter().all(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.pieces.iter().map(|piece| piece.len() as u64).sum())
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        if !self.is_end_stream()
+            && let Some(record) = &mut self.record
+        {
+            record.aborted();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Full, StreamBody};
+
+    fn pieces(sizes: &[usize]) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let frames: Vec<_> = sizes.iter().map(|size| Ok(Frame::data(Bytes::from(vec![b'x'; *size])))).collect();
+        StreamBody::new(futures::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn the_limit_counts_whether_announced_or_not() {
+        let budget = Bound::new(100);
+        for (sizes, length) in [(&[][..], Some(0)), (&[10], Some(10)), (&[5, 5], Some(10)), (&[5, 5, 1], None), (&[11], None)] {
+            let read = read(pieces(sizes), 10, &budget).await;
+            assert_eq!(read.as_ref().ok().map(|(body, _)| body.len()), length, "{sizes:?}");
+            assert_eq!(read.map(|_| ()).err().map(|fault| fault.code), length.map_or(Some(Code::TooLarge), |_| None));
+        }
+        let announced = read(Full::new(Bytes::from(vec![0; 11])), 10, &budget).await;
+        assert!(announced.is_err_and(|fault| fault.code == Code::TooLarge));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_budget_bounds_all_bodies_together() {
+        let budget = Bound::new(15);
+        let (_first, share) = read(pieces(&[4, 6]), 10, &budget).await.unwrap();
+        assert_eq!(budget.used(), 10);
+        for body in [&[6][..], &[5, 1]] {
+            assert!(read(pieces(body), 10, &budget).await.is_err_and(|fault| fault.code == Code::Overloaded));
+        }
+        drop(share);
+        assert!(read(pieces(&[6]), 10, &budget).await.is_ok());
+    }
+}

@@ -1,0 +1,190 @@
+//! The HTTP door: bytes in, bytes out. No rule of MCP lives here.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use mcp_server_config::constants::{HEALTH_PATH, READY_PATH};
+
+use crate::dispatch::record::Record;
+use crate::dispatch::{Arrival, Dispatcher, Reply};
+use crate::http::body::Payload;
+use crate::http::pulse::Busy;
+use crate::lifecycle::Lifecycle;
+use crate::protocol::errors::{Code, Fault};
+
+pub mod body;
+pub mod listener;
+pub mod negotiate;
+pub mod origin;
+pub mod pulse;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// Headers that a web page may send.
+const CORS_REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Content-Type, Accept, Authorization, X-API-Key, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID",
+);
+/// Headers of an answer that a web page may read.
+const CORS_RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("WWW-Authenticate, Retry-After, Mcp-Session-Id");
+
+/// What stands behind the MCP port.
+#[derive(Debug)]
+pub struct Door {
+    dispatcher: Arc<Dispatcher>,
+    lifecycle: Arc<Lifecycle>,
+    path: String,
+}
+
+impl Door {
+    #[must_use]
+    pub fn new(dispatcher: Arc<Dispatcher>, lifecycle: Arc<Lifecycle>, path: String) -> Self {
+        Self { dispatcher, lifecycle, path }
+    }
+
+    /// Answers one HTTP request.
+    ///
+    /// # Errors
+    /// Never: every failure is an answer.
+    pub async fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        busy: Busy,
+    ) -> Result<Response<Payload>, Infallible> {
+        let version = request.version();
+        let mut response = match request.uri().path() {
+            path if self.is_endpoint(path) => {
+                let mut record = Record::begin(self.dispatcher.metrics.clone());
+                let response = self.endpoint(request, &mut record).await;
+                response.map(|body| body.carrying(Some(record), busy))
+            }
+            HEALTH_PATH => self.lifecycle.health().map(|body| body.carrying(None, busy)),
+            READY_PATH => self.lifecycle.readiness().map(|body| body.carrying(None, busy)),
+            path => {
+                let mut record = Record::begin(self.dispatcher.metrics.clone());
+                let fault = self.no_such_path(path);
+                respond(Reply::refused(None, &fault, None, &mut record))
+                    .map(|body| body.carrying(Some(record), busy))
+            }
+        };
+        if self.lifecycle.is_draining() && version < Version::HTTP_2 {
+            // The client is to find another replica for its next request. (HTTP/2 says GOAWAY at the end of the delay.)
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    fn is_endpoint(&self, path: &str) -> bool {
+        path == self.path || path.strip_suffix('/') == Some(&self.path)
+    }
+
+    fn no_such_path(&self, path: &str) -> Fault {
+        Fault::new(Code::WrongPath, format!("there is nothing at {path:?}; MCP is spoken at {:?}", self.path))
+    }
+
+    /// The MCP endpoint, from Origin and Host to the answer. What is cheap to refuse is refused first.
+    async fn endpoint(&self, request: Request<Incoming>, record: &mut Record) -> Response<Payload> {
+        let snapshot = self.dispatcher.snapshot();
+        let (head, body) = request.into_parts();
+        let origin = match snapshot.gate.check(&head.uri, &head.headers) {
+            Ok(origin) => origin,
+            Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
+        };
+        let mut response = if head.method == Method::OPTIONS && origin.is_some() {
+            record.ok();
+            preflight()
+        } else if head.method == Method::POST {
+            self.post(&snapshot, &head, body, record).await
+        } else {
+            let fault =
+                Fault::new(Code::MethodNotAllowed, "send each message as a POST; there are no streams or sessions to GET or DELETE");
+            let mut response = respond(Reply::refused(None, &fault, None, record));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+            response
+        };
+        if let Some(origin) = origin {
+            let headers = response.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, CORS_RESPONSE_HEADERS);
+            headers.insert(VARY, HeaderValue::from_static("Origin"));
+        }
+        response
+    }
+
+    async fn post(
+        &self,
+        snapshot: &Arc<crate::dispatch::snapshot::Snapshot>,
+        head: &http::request::Parts,
+        body: Incoming,
+        record: &mut Record,
+    ) -> Response<Payload> {
+        let principal = match snapshot.auth.identify(&head.headers) {
+            Ok(principal) => principal,
+            Err(refusal) => {
+                record.auth_failure(refusal.reason());
+                let fault = Fault::new(Code::Unauthorized, refusal.to_string());
+                let mut response = respond(Reply::refused(None, &fault, None, record));
+                let challenge = HeaderValue::from_static(refusal.challenge());
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                return response;
+            }
+        };
+        if let Err(fault) = negotiate::check(&head.headers) {
+            return respond(Reply::refused(None, &fault, None, record));
+        }
+        let (body, share) = match body::read(body, snapshot.max_body, &self.dispatcher.body_budget).await {
+            Ok(read) => read,
+            Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
+        };
+        let arrival =
+            Arrival { body, share: Some(share), headers: Some(&head.headers), principal, in_flight: None };
+        respond(self.dispatcher.handle(snapshot, arrival, record).await)
+    }
+}
+
+/// The HTTP response for a reply.
+fn respond(reply: Reply) -> Response<Payload> {
+    let has_body = reply.message.is_some();
+    let mut response = Response::new(Payload::new(reply.message));
+    *response.status_mut() = reply.status;
+    if has_body {
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+    }
+    if let Some(seconds) = reply.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// A short text, as the health endpoints answer.
+pub(crate) fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Payload> {
+    let mut response = Response::new(Payload::text(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    response
+}
+
+/// A JSON document.
+pub(crate) fn json(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Payload> {
+    let mut response = plain(status, text);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// The answer to a browser that asks whether a page may send a request (Fetch standard, "CORS-preflight fetch").
+fn preflight() -> Response<Payload> {
+    let mut response = Response::new(Payload::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, CORS_REQUEST_HEADERS);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}

@@ -1,0 +1,227 @@
+//! Slow and idle connections. One timer a connection watches all of it, and a request costs a few stores: hyper's own
+//! header timer is set up anew for every request, and counts the pause between two requests as a slow header.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How long a connection may take for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the first byte of a request to the end of its headers; also from the connection to its first byte.
+    pub header: Duration,
+    /// Between two requests. Longer than load balancers keep idle connections (60 s), so that they close first: a
+    /// request must not meet a server that is just hanging up.
+    pub idle: Duration,
+    /// Without a byte taken by the client while there are bytes to send.
+    pub stalled: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            stalled: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a connection is doing, in milliseconds since it began; zero stands for "is not".
+#[derive(Debug)]
+pub struct Pulse {
+    patience: Patience,
+    began: Instant,
+    /// Since when a head has been arriving.
+    heading: AtomicU64,
+    /// When the last request was done with.
+    done: AtomicU64,
+    /// Since when bytes have been waiting to be sent.
+    blocked: AtomicU64,
+    requests: AtomicU32,
+    /// On HTTP/2 bytes arrive between requests, too; heads cannot be told from pings here.
+    is_http2: AtomicBool,
+}
+
+/// What is to be done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Look again then.
+    Keep(Instant),
+    /// Between requests for too long: close it politely.
+    CloseIdle,
+    /// The client takes too long over a request or an answer: drop it.
+    Drop(&'static str),
+}
+
+impl Pulse {
+    #[must_use]
+    pub fn new(patience: Patience) -> Arc<Self> {
+        Arc::new(Self {
+            patience,
+            began: Instant::now(),
+            heading: AtomicU64::new(1),
+            done: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            requests: AtomicU32::new(0),
+            is_http2: AtomicBool::new(false),
+        })
+    }
+
+    /// The head of a request has arrived. It is worked on until what this returns is dropped.
+    #[must_use]
+    pub fn request(self: &Arc<Self>, version: http::Version) -> Busy {
+        self.heading.store(0, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+        if version == http::Version::HTTP_2 {
+            self.is_http2.store(true, Relaxed);
+        }
+        Busy(self.clone())
+    }
+
+    /// What is to be done now.
+    #[must_use]
+    pub fn judge(&self) -> Verdict {
+        let now = self.now();
+        let busy = self.requests.load(Relaxed) > 0;
+        let heading = self.heading.load(Relaxed);
+        let blocked = self.blocked.load(Relaxed);
+        let (since, patience, verdict) = if blocked > 0 {
+            (blocked, self.patience.stalled, Verdict::Drop("the client does not take its answer"))
+        } else if busy {
+            return Verdict::Keep(Instant::now() + self.patience.header.min(self.patience.stalled));
+        } else if heading > 0 {
+            (heading, self.patience.header, Verdict::Drop("the client does not finish its request"))
+        } else {
+            (self.done.load(Relaxed), self.patience.idle, Verdict::CloseIdle)
+        };
+        let until = since.saturating_add(millis(patience));
+        if until <= now { verdict } else { Verdict::Keep(self.soon(until)) }
+    }
+
+    /// The moment to look next: `until`, or earlier, since something else may have begun by then.
+    fn soon(&self, until: u64) -> Instant {
+        let at = self.began + Duration::from_millis(until);
+        at.min(Instant::now() + self.patience.header.min(self.patience.stalled))
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.began.elapsed()).max(1)
+    }
+
+    fn read(&self) {
+        if self.requests.load(Relaxed) == 0 && self.heading.load(Relaxed) == 0 && !self.is_http2.load(Relaxed) {
+            self.heading.store(self.now(), Relaxed);
+        }
+    }
+
+    fn wrote(&self, poll: &Poll<io::Result<usize>>) {
+        match poll {
+            Poll::Ready(_) => self.blocked.store(0, Relaxed),
+            Poll::Pending if self.blocked.load(Relaxed) == 0 => self.blocked.store(self.now(), Relaxed),
+            Poll::Pending => {}
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request that is worked on.
+#[derive(Debug)]
+pub struct Busy(Arc<Pulse>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.done.store(self.0.now(), Relaxed);
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A stream that tells a [`Pulse`] what passes.
+#[derive(Debug)]
+pub struct Watched<S> {
+    stream: S,
+    pulse: Arc<Pulse>,
+}
+
+impl<S> Watched<S> {
+    #[must_use]
+    pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.pulse.read();
+        }
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.pulse.wrote(&poll);
+        poll
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.pulse.wrote(&poll);
+        poll
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Patience =
+        Patience { header: Duration::ZERO, idle: Duration::ZERO, stalled: Duration::ZERO };
+
+    #[test]
+    fn a_connection_is_judged_by_what_it_does() {
+        let pulse = Pulse::new(Patience::default());
+        assert!(matches!(pulse.judge(), Verdict::Keep(_)), "new");
+        let pulse = Pulse::new(NOW);
+        assert!(matches!(pulse.judge(), Verdict::Drop(_)), "nothing came in time");
+        let busy = pulse.request(http::Version::HTTP_11);
+        assert!(matches!(pulse.judge(), Verdict::Keep(_)), "an answer may take its time");
+        drop(busy);
+        assert_eq!(pulse.judge(), Verdict::CloseIdle);
+        pulse.read();
+        assert!(matches!(pulse.judge(), Verdict::Drop(_)), "half a head");
+        let _busy = pulse.request(http::Version::HTTP_2);
+        pulse.wrote(&Poll::Pending);
+        assert!(matches!(pulse.judge(), Verdict::Drop(_)), "the client does not read");
+        pulse.wrote(&Poll::Ready(Ok(1)));
+        assert!(matches!(pulse.judge(), Verdict::Keep(_)));
+    }
+}

@@ -1,0 +1,84 @@
+//! What this server says of itself: the results of `server/discover` and `initialize`.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::protocol::era::{LegacyVersion, SUPPORTED_VERSIONS};
+use crate::protocol::raw::Raw;
+
+/// How a server presents itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    pub name: &'a str,
+    pub version: &'a str,
+    pub instructions: Option<&'a str>,
+}
+
+/// Who may share a cached list or description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheScope {
+    /// Everybody: nobody has to say who they are.
+    Public,
+    /// Callers with the same credential.
+    Private,
+}
+
+/// For how many milliseconds clients may go on using a list or a description. Configuration reloads within a second, so
+/// this is what a client may be behind by; one request in ten seconds costs next to nothing.
+pub const CACHE_TTL_MS: u32 = 10_000;
+
+impl Identity<'_> {
+    fn server_info(&self) -> Value {
+        json!({"name": self.name, "version": self.version})
+    }
+
+    /// What every modern result begins with, as members of an object without its braces: the kind of the result, and
+    /// who answers.
+    #[must_use]
+    pub fn stamp(&self) -> Bytes {
+        let meta = json!({"io.modelcontextprotocol/serverInfo": self.server_info()});
+        format!(r#""resultType":"complete","_meta":{meta}"#).into()
+    }
+
+    /// The members of the result of `server/discover`, without those that every result has.
+    #[must_use]
+    pub fn discover(&self, scope: CacheScope) -> Map<String, Value> {
+        let mut result = Map::new();
+        result.insert("supportedVersions".into(), json!(SUPPORTED_VERSIONS));
+        result.insert("capabilities".into(), capabilities());
+        if let Some(instructions) = self.instructions {
+            result.insert("instructions".into(), instructions.into());
+        }
+        cache_hints(&mut result, scope);
+        result
+    }
+
+    /// The result of `initialize`.
+    #[must_use]
+    pub fn initialize(&self, version: LegacyVersion) -> Raw {
+        let mut result = json!({
+            "protocolVersion": version.as_str(),
+            "capabilities": capabilities(),
+            "serverInfo": self.server_info(),
+        });
+        if let Some(instructions) = self.instructions {
+            result["instructions"] = instructions.into();
+        }
+        Raw::of(&result)
+    }
+}
+
+/// Adds `ttlMs` and `cacheScope`, which modern lists and descriptions must have.
+pub fn cache_hints(result: &mut Map<String, Value>, scope: CacheScope) {
+    result.insert("ttlMs".into(), CACHE_TTL_MS.into());
+    let scope = match scope {
+        CacheScope::Public => "public",
+        CacheScope::Private => "private",
+    };
+    result.insert("cacheScope".into(), scope.into());
+}
+
+/// Tools, and no notice of changes: `listChanged` without `subscriptions/listen` would be a promise not kept.
+fn capabilities() -> Value {
+    json!({"tools": {}})
+}

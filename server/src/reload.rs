@@ -1,0 +1,240 @@
+//! Changes while serving. Contents are compared once a second: a mounted ConfigMap is swapped by links, an editor writes
+//! a new file, and both are seen this way. What cannot be put in force is told, and the last good state stays.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_server_config::ServerConfig;
+
+use crate::auth::keyring::Keyring;
+use crate::auth::obtain::{ObtainError, Obtained, obtain_again};
+use crate::auth::source;
+use crate::backend::tools::DeclaredTools;
+use crate::live::Live;
+use crate::observe::logs::LogControl;
+use crate::settings::{Loaded, Refused, Sources};
+use crate::status::{Board, now};
+
+/// How often files are looked at.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Puts changed files in force.
+#[derive(Debug)]
+pub struct Reloader {
+    pub sources: Sources,
+    pub live: Arc<Live>,
+    pub tools: Arc<DeclaredTools>,
+    pub log: LogControl,
+    pub board: Arc<Board>,
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// What the process was started with: what of it has changed needs a restart.
+    pub started_with: Arc<ServerConfig>,
+    pub seen: Seen,
+}
+
+/// What was read last.
+#[derive(Debug)]
+pub struct Seen {
+    pub file: Content,
+    pub keys_file: Option<PathBuf>,
+    pub keys: Content,
+}
+
+/// The content of a file, or why it cannot be read.
+pub type Content = Result<String, io::ErrorKind>;
+
+/// What became of one change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Success,
+    Failure,
+}
+
+impl Reloader {
+    /// Takes the keys file as it is now for the one that is in force.
+    #[must_use]
+    pub fn with_keys_seen(mut self) -> Self {
+        self.seen.keys = self.read_keys();
+        self
+    }
+
+    /// Looks at the files once a second, for ever.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(PERIOD);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // Reading may hang where the file is far away, and compiling takes its time.
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look();
+                self
+            });
+            match looked.await {
+                Ok(reloader) => self = reloader,
+                Err(error) => {
+                    tracing::error!(%error, "configuration is no longer reloaded; restart the server");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let text = self.sources.read().map_err(|error| error.kind());
+        if text != self.seen.file {
+            let outcome = self.file_changed(&text);
+            self.seen.file = text;
+            self.count(outcome);
+        }
+        let keys = self.read_keys();
+        if keys != self.seen.keys {
+            self.seen.keys = keys;
+            let outcome = self.keys_changed();
+            self.count(outcome);
+        }
+    }
+
+    fn file_changed(&mut self, text: &Content) -> Outcome {
+        let loaded = match text {
+            Ok(text) => self.sources.load(text).map_err(|refused| refused.to_string()),
+            Err(kind) => Err(format!("cannot read {}: {kind}", self.sources.name())),
+        };
+        // Keys first: with a new configuration and old keys, somebody might be let in who should not be.
+        let loaded = loaded.and_then(|loaded| match self.obtain(&loaded.config) {
+            Ok(obtained) => Ok((loaded, obtained)),
+            Err(error) => Err(chain(&error)),
+        });
+        match loaded {
+            Ok((loaded, obtained)) => {
+                self.put_in_force(loaded, obtained);
+                Outcome::Success
+            }
+            Err(error) => {
+                tracing::error!(file = self.sources.name(), error, "the changed configuration is refused; the last good one stays in force");
+                self.board.change(|state| state.file_error = Some(error));
+                Outcome::Failure
+            }
+        }
+    }
+
+    fn put_in_force(&mut self, loaded: Loaded, obtained: Obtained) {
+        let Loaded { config, tools, hash, unknown, notes } = loaded;
+        let needs_restart = needs_restart(&self.started_with, &config);
+        let count = tools.len();
+        self.tools.replace(tools);
+        self.log.set_level(config.service.logging.level());
+        let keys = Arc::new(Keyring::new(&obtained.keys));
+        self.live.change(|parts| {
+            parts.config = config;
+            parts.keys = keys;
+        });
+        self.seen.keys_file = obtained.file;
+        self.seen.keys = self.read_keys();
+        tracing::info!(file = self.sources.name(), hash, tools = count, "the changed configuration is in force");
+        tell(&unknown_and_notes(&unknown, &notes));
+        if !needs_restart.is_empty() {
+            tracing::warn!(settings = needs_restart.join(", "), "changed settings wait for a restart");
+        }
+        self.board.change(|state| {
+            state.hash = hash;
+            state.loaded_at = now();
+            state.file_error = None;
+            state.keys_error = None;
+            state.needs_restart = needs_restart;
+        });
+    }
+
+    fn keys_changed(&mut self) -> Outcome {
+        let config = self.live.parts().config;
+        match self.obtain(&config) {
+            Ok(obtained) => {
+                let keys = Arc::new(Keyring::new(&obtained.keys));
+                tracing::info!(keys = keys.len(), "the changed API keys are in force");
+                self.live.change(|parts| parts.keys = keys);
+                self.board.change(|state| state.keys_error = None);
+                Outcome::Success
+            }
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(error, "the changed API keys are refused; the last good ones stay in force");
+                self.board.change(|state| state.keys_error = Some(error));
+                Outcome::Failure
+            }
+        }
+    }
+
+    fn obtain(&self, config: &ServerConfig) -> Result<Obtained, ObtainError> {
+        obtain_again(config, &self.sources.environment, self.address, self.seen.keys_file.as_ref())
+    }
+
+    /// The content of the keys file, be it configured or generated.
+    fn read_keys(&self) -> Content {
+        let config = self.live.parts().config;
+        let file = source::file(&config).map(PathBuf::from).or_else(|| self.seen.keys_file.clone());
+        file.map_or_else(|| Ok(String::new()), |file| std::fs::read_to_string(file).map_err(|error| error.kind()))
+    }
+
+    fn count(&self, outcome: Outcome) {
+        let metrics = &self.live.dispatcher().metrics;
+        match outcome {
+            Outcome::Success => {
+                metrics.reloads.with_label_values(&["success"]).inc();
+                metrics.reloaded();
+            }
+            Outcome::Failure => {
+                metrics.reloads.with_label_values(&["failure"]).inc();
+                metrics.last_reload_ok.set(0);
+            }
+        }
+    }
+}
+
+/// The settings that differ and cannot change in a running process.
+fn needs_restart(started: &ServerConfig, now: &ServerConfig) -> Vec<&'static str> {
+    let (old, new) = (&started.process.http, &now.process.http);
+    let differ = [
+        ("http.address", old.address() != new.address()),
+        ("http.adminAddress", old.admin_address() != new.admin_address()),
+        ("http.path", old.path() != new.path()),
+        ("http.maxConnections", old.max_connections() != new.max_connections()),
+        ("logging.format", started.service.logging.format != now.service.logging.format),
+    ];
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+/// What a user should know of a configuration that is in force.
+#[must_use]
+pub fn unknown_and_notes(unknown: &[mcp_server_config::UnknownKey], notes: &[String]) -> Vec<String> {
+    unknown.iter().map(|key| key.problem.to_string()).chain(notes.iter().cloned()).collect()
+}
+
+/// Logs each of them as a warning.
+pub fn tell(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// The last word on a file that was refused at start, where nothing is in force yet.
+#[must_use]
+pub fn refused(refused: &Refused) -> String {
+    let count = refused.0.len();
+    format!("{refused}\n\n{count} {} to mend.", if count == 1 { "problem" } else { "problems" })
+}

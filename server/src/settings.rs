@@ -1,0 +1,237 @@
+//! From a file, the environment and flags to a configuration that can be served.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mcp_server_config::compile::{CompiledTools, compile};
+use mcp_server_config::load::Problem;
+use mcp_server_config::{
+    Document, LogLevel, Origin, ServerConfig, UnknownKey, config_hash, load, render, validate,
+};
+
+use crate::environment::Environment;
+
+/// Where a configuration comes from, the later laid over the earlier: defaults, file, environment, flags.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    pub file: Option<PathBuf>,
+    pub environment: Environment,
+    pub flags: Flags,
+}
+
+/// Settings on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub address: Option<String>,
+    pub admin_address: Option<String>,
+    pub log_level: Option<LogLevel>,
+}
+
+/// A configuration without fault.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Arc<ServerConfig>,
+    pub tools: CompiledTools,
+    /// Hash of the file's settings as [`render`] writes them, without environment and flags: who rendered the file can
+    /// tell whether it is in force.
+    pub hash: String,
+    /// Keys of the file that mean nothing to this version.
+    pub unknown: Vec<UnknownKey>,
+    /// What else the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub Vec<Problem>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if index > 0 { "\n" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What became of a file that was not there.
+#[derive(Debug)]
+pub enum Created {
+    /// It was there.
+    NotNeeded,
+    Created,
+    /// It could not be written: the server runs with the defaults all the same.
+    ReadOnly(io::Error),
+}
+
+impl Sources {
+    /// The text of the file, or of an empty configuration where there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn read(&self) -> io::Result<String> {
+        self.file.as_deref().map_or_else(|| Ok(EMPTY.to_owned()), fs::read_to_string)
+    }
+
+    /// Makes the file where it does not exist, with all defaults written out.
+    ///
+    /// # Errors
+    /// Where the place is not one for files.
+    pub fn create_missing(&self) -> io::Result<Created> {
+        let Some(file) = self.file.as_deref().filter(|file| !file.exists()) else {
+            return Ok(Created::NotNeeded);
+        };
+        match write_new(file, &defaults()) {
+            Ok(()) => Ok(Created::Created),
+            Err(error) => match error.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Ok(Created::ReadOnly(error)),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Reads a text as the file's.
+    ///
+    /// # Errors
+    /// With every problem that was found, not just the first.
+    pub fn load(&self, text: &str) -> Result<Loaded, Refused> {
+        let origin = Origin { name: self.name(), text: text.to_owned() };
+        let mut document = load(&origin, self.environment.iter()).map_err(|error| Refused(error.problems))?;
+        self.lay_flags_over(&mut document.config);
+        let mut violations = validate(&document.config);
+        let tools = compile(&document.config.service.tools).unwrap_or_else(|broken| {
+            violations.extend(broken);
+            CompiledTools::default()
+        });
+        violations.sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
+        violations.dedup();
+        let fatal = document.unknown.iter().filter(|key| key.fatal).map(|key| key.problem.clone());
+        let problems: Vec<_> = fatal.chain(document.problems(&violations)).collect();
+        if !problems.is_empty() {
+            return Err(Refused(problems));
+        }
+        let of_file = load(&origin, []).map_err(|error| Refused(error.problems))?;
+        let Document { config, unknown, notes, .. } = document;
+        Ok(Loaded { config: Arc::new(config), tools, hash: config_hash(&render(&of_file.config)), unknown, notes })
+    }
+
+    /// What messages call the file.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.file.as_ref().map_or_else(|| "defaults".to_owned(), |file| file.display().to_string())
+    }
+
+    fn lay_flags_over(&self, config: &mut ServerConfig) {
+        let http = &mut config.process.http;
+        if let Some(address) = &self.flags.address {
+            http.address = Some(address.clone());
+        }
+        if let Some(address) = &self.flags.admin_address {
+            http.admin_address = Some(address.clone());
+        }
+        if let Some(level) = self.flags.log_level {
+            config.service.logging.level = Some(level);
+        }
+    }
+}
+
+/// A configuration in which nothing is set.
+const EMPTY: &str = "{}\n";
+
+/// The text of a configuration with every default written out.
+#[must_use]
+pub fn defaults() -> String {
+    let mut config = ServerConfig::default();
+    spell_out(&mut config);
+    render(&config)
+}
+
+/// Writes out the defaults of whatever is not set.
+pub fn spell_out(config: &mut ServerConfig) {
+    let ServerConfig { service, process } = config;
+    service.server_name = Some(service.server_name().to_owned());
+    service.server_version = Some(service.server_version().to_owned());
+    service.auth.mode = Some(service.auth.mode());
+    service.http.max_body = Some(service.http.max_body());
+    service.logging.level = Some(service.logging.level());
+    service.metrics.mode = Some(service.metrics.mode());
+    service.metrics.interval = Some(service.metrics.interval());
+    service.performance.request_timeout = Some(service.performance.request_timeout());
+    service.performance.max_concurrent_requests.get_or_insert(bounded(service.performance.max_concurrent_requests()));
+    process.http.address = Some(process.http.address().to_owned());
+    process.http.admin_address = Some(process.http.admin_address().to_owned());
+    process.http.path = Some(process.http.path().to_owned());
+    process.http.max_connections.get_or_insert(bounded(process.http.max_connections()));
+    process.shutdown.timeout = Some(process.shutdown.timeout(service.performance.request_timeout()));
+    process.shutdown.delay = Some(process.shutdown.delay());
+}
+
+fn bounded(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn write_new(file: &Path, text: &str) -> io::Result<()> {
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).open(file)?;
+    io::Write::write_all(&mut file, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_written_out_are_the_defaults() {
+        let sources = Sources { file: Some("config.json".into()), ..Sources::default() };
+        let loaded = sources.load(&defaults()).unwrap();
+        assert!(loaded.unknown.is_empty() && loaded.notes.is_empty());
+        let mut config = ServerConfig::default();
+        spell_out(&mut config);
+        assert_eq!(*loaded.config, config);
+        assert_eq!(sources.load(EMPTY).unwrap().config.service.auth.mode(), config.service.auth.mode());
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let text = r#"{"http":{"address":"127.0.0.1:1","adminAddress":"127.0.0.1:2"},"serverName":"file"}"#;
+        let sources = Sources {
+            file: None,
+            environment: Environment::from([("MCP_HTTP_ADDRESS", "127.0.0.1:3"), ("MCP_SERVER_NAME", "env")]),
+            flags: Flags { address: Some("127.0.0.1:4".into()), ..Flags::default() },
+        };
+        let loaded = sources.load(text).unwrap();
+        let http = &loaded.config.process.http;
+        assert_eq!((http.address(), http.admin_address()), ("127.0.0.1:4", "127.0.0.1:2"));
+        assert_eq!(loaded.config.service.server_name(), "env");
+        assert_eq!(loaded.hash, Sources::default().load(text).unwrap().hash, "the hash is the file's alone");
+    }
+
+    #[test]
+    fn a_missing_file_is_made_with_the_defaults() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config/production.json");
+        let sources = Sources { file: Some(file.clone()), ..Sources::default() };
+        assert!(matches!(sources.create_missing().unwrap(), Created::Created));
+        assert_eq!(fs::read_to_string(&file).unwrap(), defaults());
+        assert!(matches!(sources.create_missing().unwrap(), Created::NotNeeded));
+        assert!(sources.load(&sources.read().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_with_its_place() {
+        let text = "auth:\n  mode: Required\n  apiKey: {fil: x}\ntools:\n  - {name: a, cel: 'args.'}\n  - {name: 'b c', text: x}\n";
+        let sources = Sources { file: Some("c.yaml".into()), ..Sources::default() };
+        let refused = sources.load(text).unwrap_err().to_string();
+        for part in ["c.yaml:5:", "tools[0].cel", "c.yaml:6:", "tools[1].name", "auth.apiKey.fil"] {
+            assert!(refused.contains(part), "{part} is not in\n{refused}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! A server in this process, behind a real port, and a client that says exactly what a test wants said.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use mcp_server::auth::keyring::{Key, Keyring};
+use mcp_server::backend::{Answer, Backend, Call, CallError, Catalogue, Cx, Health, Outcome, ToolEntry};
+use mcp_server::dispatch::Dispatcher;
+use mcp_server::dispatch::snapshot::Snapshot;
+use mcp_server::http::Door;
+use mcp_server::http::listener::{Listener, Serving, Settings};
+use mcp_server::http::pulse::Patience;
+use mcp_server::lifecycle::{Lifecycle, Stage};
+use mcp_server::observe::metrics::Metrics;
+use mcp_server::protocol::raw::Raw;
+use mcp_server_config::{AuthMode, ServerConfig};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+/// Longer than anything here takes on a busy machine; only a hang gets to see it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tools that do what a test needs.
+#[derive(Debug)]
+pub struct TestBackend {
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    health: watch::Sender<Health>,
+    /// Calls of `wait` that have begun, cancelled, ended by themselves.
+    pub begun: watch::Sender<usize>,
+    pub cancelled: watch::Sender<usize>,
+    pub ended: watch::Sender<usize>,
+    /// A call of `wait` ends with each permit.
+    pub release: Semaphore,
+}
+
+impl TestBackend {
+    fn new() -> Arc<Self> {
+        let entry = |name: &str, schema: Value| {
+            let definition = json!({"name": name, "description": name, "inputSchema": schema});
+            ToolEntry { name: name.into(), definition: Raw::of(&definition) }
+        };
+        let any = json!({"type": "object"});
+        let mirrored = json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}});
+        let names = ["echo", "wait", "panic", "fail", "large", "shape", "grüß"];
+        let tools = names.iter().map(|name| entry(name, any.clone())).chain([entry("mirrored", mirrored)]).collect();
+        Arc::new(Self {
+            catalogue: watch::Sender::new(Arc::new(Catalogue { tools })),
+            health: watch::Sender::new(Health::Healthy),
+            begun: watch::Sender::new(0),
+            cancelled: watch::Sender::new(0),
+            ended: watch::Sender::new(0),
+            release: Semaphore::new(0),
+        })
+    }
+}
+
+/// Waits until a counter has reached a number.
+pub async fn reaches(counter: &watch::Sender<usize>, number: usize) {
+    let mut counter = counter.subscribe();
+    tokio::time::timeout(PATIENCE, counter.wait_for(|value| *value >= number)).await.unwrap().unwrap();
+}
+
+impl Backend for TestBackend {
+    fn call(self: Arc<Self>, call: Call, cx: Cx) -> BoxFuture<'static, Result<Outcome, CallError>> {
+        async move {
+            let answer = |result: Value, is_error| {
+                Ok(Outcome::Complete(Answer { result: Raw::of(&result), legacy: None, is_error }))
+            };
+            let text = |text: &str| json!({"content": [{"type": "text", "text": text}]});
+            match call.tool.as_str() {
+                "echo" | "mirrored" | "grüß" => {
+                    let arguments = call.arguments.map_or("nothing".to_owned(), |raw| raw.as_str().to_owned());
+                    let principal = cx.principal.as_deref().unwrap_or("nobody");
+                    answer(text(&format!("{principal}: {arguments}")), false)
+                }
+                "wait" => {
+                    self.begun.send_modify(|count| *count += 1);
+                    tokio::select! {
+                        permit = self.release.acquire() => permit.unwrap().forget(),
+                        () = cx.cancel.cancelled() => {
+                            self.cancelled.send_modify(|count| *count += 1);
+                            return Err(CallError::Cancelled);
+                        }
+                    }
+                    self.ended.send_modify(|count| *count += 1);
+                    answer(text("waited"), false)
+                }
+                "panic" => panic!("as asked"),
+                "fail" => answer(json!({"content": [{"type": "text", "text": "no"}], "isError": true}), true),
+                "large" => answer(text(&"x".repeat(1 << 20)), false),
+                "shape" => Ok(Outcome::Complete(Answer {
+                    result: Raw::of(&json!({"content": [], "structuredContent": [1]})),
+                    legacy: Some(Raw::of(&json!({"content": []}))),
+                    is_error: false,
+                })),
+                other => Err(CallError::UnknownTool(other.to_owned())),
+            }
+        }
+        .boxed()
+    }
+
+    fn catalogue(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogue.subscribe()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    fn drain(&self, _: Instant) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+}
+
+/// A server behind a port of its own.
+pub struct Server {
+    pub address: SocketAddr,
+    pub backend: Arc<TestBackend>,
+    pub dispatcher: Arc<Dispatcher>,
+    pub lifecycle: Arc<Lifecycle>,
+    pub serving: Serving,
+}
+
+/// A server that lets everybody in, with changes to its configuration.
+pub async fn server(change: impl FnOnce(&mut ServerConfig)) -> Server {
+    server_with(change, Patience::default(), 100).await
+}
+
+pub async fn server_with(
+    change: impl FnOnce(&mut ServerConfig),
+    patience: Patience,
+    max_connections: usize,
+) -> Server {
+    let mut config = ServerConfig::default();
+    config.service.auth.mode = Some(AuthMode::Disabled);
+    change(&mut config);
+    let backend = TestBackend::new();
+    let keys = Keyring::new(&[Key::new("ci", "key-of-ci"), Key::new("ops", "key-of-ops")]);
+    let catalogue = backend.catalogue.borrow().clone();
+    let snapshot = Snapshot::new(Arc::new(config), Arc::new(keys), &catalogue);
+    let metrics = Arc::new(Metrics::new());
+    let dispatcher = Arc::new(Dispatcher::new(backend.clone(), snapshot, metrics.clone()));
+    let lifecycle = Arc::new(Lifecycle::new());
+    lifecycle.enter(Stage::Ready);
+    let door = Arc::new(Door::new(dispatcher.clone(), lifecycle.clone(), "/mcp".to_owned()));
+    let listener = Listener::open("127.0.0.1:0").await.unwrap();
+    let address = listener.local();
+    let settings = Settings {
+        max_connections,
+        patience,
+        open: Some(metrics.connections.clone()),
+        accepted: Some(metrics.connections_total.clone()),
+    };
+    let serving = listener.serve(move |request, busy| door.clone().serve(request, busy), settings);
+    Server { address, backend, dispatcher, lifecycle, serving }
+}
+
+/// An HTTP response.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// Status and JSON-RPC code.
+    pub fn refusal(&self) -> (u16, i64) {
+        let body = self.json();
+        assert_eq!(body["jsonrpc"], "2.0", "{body}");
+        assert!(body.get("result").is_none(), "{body}");
+        (self.status, body["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {body}")))
+    }
+
+    /// The result of a successful answer.
+    pub fn result(&self) -> Value {
+        let body = self.json();
+        assert_eq!(self.status, 200, "{body}");
+        assert!(body.get("error").is_none(), "{body}");
+        body["result"].clone()
+    }
+}
+
+/// A connection on which a test writes bytes.
+pub struct Connection {
+    pub stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
+    }
+
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Reads one response; none where the server closed the connection first.
+    pub async fn read(&mut self) -> Option<Response> {
+        tokio::time::timeout(PATIENCE, self.read_in_time()).await.expect("an answer in time")
+    }
+
+    async fn read_in_time(&mut self) -> Option<Response> {
+        let end = loop {
+            if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at;
+            }
+            self.more().await?;
+        };
+        let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<_> = lines
+            .map(|line| line.split_once(':').map(|(key, value)| (key.to_owned(), value.trim().to_owned())).unwrap())
+            .collect();
+        let length = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-length"));
+        let length: usize = length.map_or(0, |(_, value)| value.parse().unwrap());
+        while self.buffer.len() < length {
+            self.more().await?;
+        }
+        let body = String::from_utf8(self.buffer.drain(..length).collect()).unwrap();
+        Some(Response { status, headers, body })
+    }
+
+    async fn more(&mut self) -> Option<()> {
+        let mut piece = [0; 16 * 1024];
+        match self.stream.read(&mut piece).await {
+            Ok(0) | Err(_) => None,
+            Ok(read) => {
+                self.buffer.extend_from_slice(&piece[..read]);
+                Some(())
+            }
+        }
+    }
+
+    /// Waits until the server closes the connection, without having sent anything more.
+    pub async fn closed(&mut self) {
+        let answer = self.read().await;
+        assert!(answer.is_none(), "{answer:?}");
+    }
+}
+
+/// The text of a request.
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut text = format!("{method} {path} HTTP/1.1\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        text.push_str("Host: localhost\r\n");
+    }
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() {
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    text + "\r\n" + body
+}
+
+/// Sends one request on a connection of its own.
+pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    let mut connection = Connection::open(address).await;
+    connection.write(request(method, path, headers, body)).await;
+    connection.read().await.expect("an answer")
+}
+
+pub const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// POSTs a body to the endpoint with these headers besides the content type.
+pub async fn post(address: SocketAddr, headers: &[(&str, &str)], body: &str) -> Response {
+    let headers: Vec<_> = [JSON].into_iter().chain(headers.iter().copied()).collect();
+    send(address, "POST", "/mcp", &headers, body).await
+}
+
+/// Metadata of a modern request.
+pub fn meta() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "1"},
+    })
+}
+
+/// The body of a modern request.
+pub fn modern_body(id: Value, method: &str, mut params: Value) -> String {
+    if params.get("_meta").is_none() {
+        params["_meta"] = meta();
+    }
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
+}
+
+/// A modern request with the headers that mirror it.
+pub async fn modern(address: SocketAddr, method: &str, params: Value) -> Response {
+    let name = params["name"].as_str().map(mcp_server::protocol::headers::encode);
+    let mut headers = vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", method)];
+    headers.extend(name.as_deref().map(|name| ("Mcp-Name", name)));
+    post(address, &headers, &modern_body(1.into(), method, params)).await
+}
+
+/// A modern call of a tool.
+pub async fn call(address: SocketAddr, tool: &str, arguments: Value) -> Response {
+    modern(address, "tools/call", json!({"name": tool, "arguments": arguments})).await
+}
+
+/// A request as clients of 2025-11-25 send it.
+pub async fn legacy(address: SocketAddr, method: &str, params: Value) -> Response {
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    post(address, &[("MCP-Protocol-Version", "2025-11-25")], &body).await
+}
+
+/// The text of a result's first content block.
+pub fn text(result: &Value) -> &str {
+    result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text in {result}"))
+}
+
+/// How often requests ended so.
+pub fn counted(server: &Server, line: &str) -> u64 {
+    let metrics = server.dispatcher.metrics.render().unwrap();
+    let value = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
+    value.unwrap_or(0)
+}
+
+/// Waits until something is so: for what no event tells.
+pub async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !check().await {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The bytes of a body, for tests that count them.
+pub fn bytes(length: usize) -> Bytes {
+    vec![b' '; length].into()
+}

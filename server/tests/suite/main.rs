@@ -1,0 +1,13 @@
+//! The server as clients see it, over real sockets and pipes. One binary, so that it is linked once.
+
+mod auth;
+mod commands;
+mod harness;
+mod legacy;
+mod limits;
+mod modern;
+mod process;
+mod reload;
+mod security;
+mod shutdown;
+mod stdio;

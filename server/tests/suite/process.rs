@@ -1,0 +1,176 @@
+//! The real program as a child process.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::PATIENCE;
+
+/// The program with an environment of its own: no variable of the tester's, and a home that is thrown away.
+pub fn program(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server"));
+    command.env_clear().env("HOME", home).current_dir(home).stdin(Stdio::null());
+    command
+}
+
+/// Runs a subcommand to its end.
+pub fn run(home: &Path, arguments: &[&str]) -> Output {
+    program(home).args(arguments).output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Lines that a child wrote, as they come.
+#[derive(Clone, Default)]
+struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+
+impl Lines {
+    fn of(stream: impl std::io::Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let ours = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                ours.0.0.lock().unwrap().push(line);
+                ours.0.1.notify_all();
+            }
+        });
+        lines
+    }
+
+    /// Waits for a line that `find` likes.
+    fn wait<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.0.0.lock().unwrap();
+        loop {
+            if let Some(found) = lines.iter().find_map(|line| find(line)) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited in vain for {what} in\n{}", lines.join("\n"));
+            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    fn all(&self) -> String {
+        self.0.0.lock().unwrap().join("\n")
+    }
+}
+
+/// A server in a child process, at ports that it chose.
+pub struct Served {
+    pub child: Child,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Served {
+    /// Starts a server and waits until it is ready.
+    pub fn start(home: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(home, arguments, &[])
+    }
+
+    pub fn start_with(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = program(home)
+            .args(["serve", "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"])
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        let (address, admin) = stdout.wait("the line that says ready", |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            let address = |key: &str| event[key].as_str()?.parse().ok();
+            (event["message"] == "ready").then(|| Some((address("address")?, address("admin")?)))?
+        });
+        Self { child, address, admin, stdout, stderr }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// Waits for a line of the log.
+    pub fn logged(&self, part: &str) {
+        self.stdout.wait(part, |line| line.contains(part).then_some(()));
+    }
+
+    pub fn log(&self) -> String {
+        self.stdout.all()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.all()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn exit_code(&mut self) -> i32 {
+        exit_code(&mut self.child)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// Waits for the end of a process.
+pub fn exit_code(child: &mut Child) -> i32 {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().expect("ended by itself, not by a signal");
+        }
+        assert!(Instant::now() < deadline, "the process does not end");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// GETs a path, from a thread of its own.
+pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// The status document of a server.
+pub fn status(served: &Served) -> Value {
+    serde_json::from_str(&get(served.admin, "/status").1).unwrap()
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
