@@ -1,0 +1,166 @@
+//! JSON Schemas: draft 2020-12, compiled once, offline, with an engine for patterns that cannot backtrack.
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, Validator};
+use serde_json::{Map, Value};
+
+use crate::path::Path;
+use crate::validate::Violation;
+
+/// The deepest nesting of a schema.
+pub const MAX_DEPTH: usize = 64;
+/// The most violations reported of one schema.
+const MAX_VIOLATIONS: usize = 20;
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// Compiles a schema whose root says `type: object`; none where it says nothing more, for then any object fits.
+pub(super) fn compile(schema: &Map<String, Value>, path: &Path) -> Result<Option<Validator>, Vec<Violation>> {
+    let mut violations = Vec::new();
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        let message =
+            "must be \"object\", for arguments and structured results are objects; write type: object";
+        violations.push(Violation { path: path.key("type"), message: message.to_owned() });
+    }
+    let root = Value::Object(schema.clone());
+    if deeper_than(&root, MAX_DEPTH) {
+        let message = format!("is nested deeper than {MAX_DEPTH} levels; move parts of it to $defs");
+        return Err(vec![Violation { path: path.clone(), message }]);
+    }
+    if let Some(dialect) = schema.get("$schema")
+        && dialect.as_str().map(|uri| uri.trim_end_matches('#')) != Some(DIALECT)
+    {
+        let message =
+            format!("must be {DIALECT:?}, the one draft that is spoken here; leave it out or correct it");
+        violations.push(Violation { path: path.key("$schema"), message });
+    }
+    for error in jsonschema::draft202012::meta::validator().iter_errors(&root).take(MAX_VIOLATIONS) {
+        violations.push(Violation {
+            path: below(path, &root, error.instance_path().as_str()),
+            message: format!("is not JSON Schema 2020-12: {error}; correct it"),
+        });
+    }
+    if violations.is_empty() {
+        subschemas(&root, path, &mut violations);
+    }
+    if !violations.is_empty() {
+        return Err(violations);
+    }
+    if schema.len() == 1 {
+        return Ok(None);
+    }
+    let built = jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .offline()
+        .with_pattern_options(PatternOptions::regex())
+        .build(&root);
+    built.map(Some).map_err(|error| vec![refused(&error, &root, path)])
+}
+
+/// What only the compiler of schemas finds.
+fn refused(error: &jsonschema::ValidationError<'_>, root: &Value, path: &Path) -> Violation {
+    let message = match error.kind() {
+        ValidationErrorKind::Referencing(cause) => {
+            format!(
+                "has a reference that leads nowhere: {cause}; refer to a part of this schema, as in #/$defs/name"
+            )
+        }
+        _ => format!("cannot be compiled: {error}; correct it"),
+    };
+    Violation { path: below(path, root, error.instance_path().as_str()), message }
+}
+
+/// Keywords whose value is data, not a schema.
+const DATA: [&str; 4] = ["const", "default", "enum", "examples"];
+/// Keywords whose value maps names of the author's choosing to schemas.
+const NAMED: [&str; 5] = ["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
+
+/// Walks the schemas in a schema: references must stay inside, patterns must be ones that the engine knows.
+fn subschemas(schema: &Value, path: &Path, violations: &mut Vec<Violation>) {
+    match schema {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                subschemas(item, &path.index(index), violations);
+            }
+        }
+        Value::Object(keywords) => {
+            for (keyword, value) in keywords.iter().filter(|(keyword, _)| !DATA.contains(&keyword.as_str())) {
+                let path = path.key(keyword);
+                match value {
+                    Value::String(uri) if keyword == "$ref" || keyword == "$dynamicRef" => {
+                        reference(uri, &path, violations)
+                    }
+                    Value::String(pattern) if keyword == "pattern" => {
+                        self::pattern(pattern, &path, violations)
+                    }
+                    Value::Object(named) if NAMED.contains(&keyword.as_str()) => {
+                        for (name, schema) in named {
+                            if keyword == "patternProperties" {
+                                self::pattern(name, &path.key(name), violations);
+                            }
+                            subschemas(schema, &path.key(name), violations);
+                        }
+                    }
+                    _ => subschemas(value, &path, violations),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn reference(uri: &str, path: &Path, violations: &mut Vec<Violation>) {
+    if !uri.starts_with('#') {
+        let message = format!(
+            "refers to {uri:?}, and nothing is fetched; put the schema under $defs and refer to it as #/$defs/name"
+        );
+        violations.push(Violation { path: path.clone(), message });
+    }
+}
+
+/// Asks the very engine that will match: its syntax is that of ECMA 262, translated, without look-around.
+fn pattern(pattern: &str, path: &Path, violations: &mut Vec<Violation>) {
+    let alone = serde_json::json!({ "pattern": pattern });
+    let options = jsonschema::options().with_draft(Draft::Draft202012).offline();
+    if options.with_pattern_options(PatternOptions::regex()).build(&alone).is_err() {
+        let looks_around = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|group| pattern.contains(group));
+        let message = if looks_around {
+            format!(
+                "has look-around in {pattern:?}, which would need a backtracking engine; say it without, perhaps by several patterns under allOf"
+            )
+        } else {
+            format!(
+                "is not a regular expression that can be used here: {pattern:?}; correct it, and use neither look-around nor backreferences"
+            )
+        };
+        violations.push(Violation { path: path.clone(), message });
+    }
+}
+
+fn deeper_than(value: &Value, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::Array(items) => items.iter().any(|item| deeper_than(item, below)),
+        Value::Object(entries) => entries.values().any(|value| deeper_than(value, below)),
+        _ => false,
+    }
+}
+
+/// A JSON pointer into `root` as a path below `path`.
+fn below(path: &Path, root: &Value, pointer: &str) -> Path {
+    let mut path = path.clone();
+    let mut value = Some(root);
+    for segment in pointer.split('/').skip(1) {
+        let segment = segment.replace("~1", "/").replace("~0", "~");
+        match (value, segment.parse()) {
+            (Some(Value::Array(items)), Ok(index)) => {
+                path = path.index(index);
+                value = items.get(index);
+            }
+            _ => {
+                value = value.and_then(|value| value.get(&segment));
+                path = path.key(segment);
+            }
+        }
+    }
+    path
+}
