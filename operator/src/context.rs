@@ -1,0 +1,184 @@
+//! What every reconcile of one controller shares.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use kube::Client;
+use kube::core::{DeserializeGuard, ObjectMeta};
+use mcp_crds::v1alpha1::McpServer;
+use mcp_desired::Settings;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::backoff::Backoff;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::events::Events;
+use crate::labels;
+use crate::metrics::Metrics;
+use crate::operator::Operator;
+use crate::pods::Pods;
+use crate::readiness::Readiness;
+use crate::reconcile::apply::key::Stuck;
+use crate::reconcile::conflicts::Conflicts;
+use crate::reconcile::status::Statuses;
+use crate::watch::{Failures, Subject};
+
+/// An McpServer that may be unreadable: one stored by another version of the definition must not end the watch of all.
+pub type Guarded = DeserializeGuard<McpServer>;
+
+/// What every reconcile of one controller shares.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The namespace of this controller, or `None` for the whole cluster.
+    pub namespace: Option<String>,
+    /// What the children are made of, besides the resource.
+    pub settings: Settings,
+    /// What the watches have seen.
+    pub caches: Caches,
+    /// What we wrote to statuses and the watch has not shown yet.
+    pub statuses: Statuses,
+    /// Names that were taken when we last looked.
+    pub conflicts: Conflicts,
+    /// Pods for whose sake a missing key was already thought of.
+    pub stuck: Stuck,
+    /// Failed attempts.
+    pub backoff: Backoff,
+    /// Where to tell of changes.
+    pub events: Events,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What still keeps the operator from being ready.
+    pub readiness: Readiness,
+    /// Bounds the reconciles of all controllers together.
+    pub permits: Arc<Semaphore>,
+    /// What ails the watches.
+    pub failures: Failures,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// The children, by kind.
+#[derive(Debug)]
+pub struct Caches {
+    /// ServiceAccounts.
+    pub service_accounts: Arc<Cache<ServiceAccount>>,
+    /// ConfigMaps.
+    pub config_maps: Arc<Cache<ConfigMap>>,
+    /// Services.
+    pub services: Arc<Cache<Service>>,
+    /// Deployments.
+    pub deployments: Arc<Cache<Deployment>>,
+    /// Pods.
+    pub pods: Arc<Pods>,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self {
+            service_accounts: Arc::default(),
+            config_maps: Arc::default(),
+            services: Arc::default(),
+            deployments: Arc::default(),
+            pods: Arc::new(Pods::new(labels::INSTANCE)),
+        }
+    }
+}
+
+impl Caches {
+    /// Waits until the first lists have arrived, for `limit` at most.
+    ///
+    /// Without them every child would look missing. Pods are the exception: they only explain, so that a missing right on
+    /// them costs explanations, nothing else.
+    ///
+    /// # Errors
+    /// The kind whose list is missing, and what ails its watch.
+    pub async fn filled(&self, limit: Duration, failures: &Failures) -> Result<(), Error> {
+        if self.are_synced() && self.pods.is_synced() {
+            return Ok(());
+        }
+        let until = Instant::now() + limit;
+        let waits: [(&'static str, BoxFuture<'_, ()>); 4] = [
+            ("ServiceAccounts", self.service_accounts.synced().boxed()),
+            ("ConfigMaps", self.config_maps.synced().boxed()),
+            ("Services", self.services.synced().boxed()),
+            ("Deployments", self.deployments.synced().boxed()),
+        ];
+        for (kind, synced) in waits {
+            if timeout_at(until, synced).await.is_err() {
+                return Err(Error::NotSynced { kind, because: failures.get(kind) });
+            }
+        }
+        if failures.get("Pods").is_none() && timeout_at(until, self.pods.synced()).await.is_err() {
+            tracing::debug!("going on without pods: their first list has not arrived");
+        }
+        Ok(())
+    }
+
+    fn are_synced(&self) -> bool {
+        self.service_accounts.is_synced()
+            && self.config_maps.is_synced()
+            && self.services.is_synced()
+            && self.deployments.is_synced()
+    }
+}
+
+impl Context {
+    /// The context of one controller of this operator.
+    pub fn new(operator: &Operator, namespace: Option<String>, permits: &Arc<Semaphore>) -> Self {
+        Self {
+            client: operator.client.clone(),
+            namespace,
+            settings: operator.settings.clone(),
+            caches: Caches::default(),
+            statuses: Statuses::default(),
+            conflicts: Conflicts::default(),
+            stuck: Stuck::default(),
+            backoff: Backoff::default(),
+            events: operator.events.clone(),
+            metrics: operator.metrics.clone(),
+            readiness: operator.readiness.clone(),
+            permits: Arc::clone(permits),
+            failures: Failures::default(),
+        }
+    }
+
+    /// What tells the watch of this kind apart, and where it reports.
+    pub fn subject(&self, kind: &'static str) -> Subject {
+        Subject {
+            kind,
+            namespace: self.namespace.clone(),
+            metrics: self.metrics.watch.clone(),
+            readiness: self.readiness.clone(),
+            failures: self.failures.clone(),
+        }
+    }
+
+    /// An McpServer is gone: nothing is remembered of it.
+    pub fn forget(&self, gone: &ObjectMeta) {
+        if let Some(uid) = gone.uid.as_deref() {
+            self.backoff.reset(uid);
+            self.statuses.forget(uid);
+            self.conflicts.forget(uid);
+            self.stuck.forget(uid);
+        }
+    }
+
+    /// Forgets every McpServer that is not among the living: deletions may have been missed while a watch was down.
+    pub fn retain(&self, living: &HashSet<String>) {
+        self.backoff.retain(living);
+        self.statuses.retain(living);
+        self.conflicts.retain(living);
+        self.stuck.retain(living);
+    }
+}

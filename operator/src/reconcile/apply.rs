@@ -1,0 +1,212 @@
+//! The one writer of children.
+//!
+//! Every child is applied on the server's side, whole, by one field manager; and only when it differs from what is there.
+
+pub mod child;
+pub mod key;
+pub mod nudge;
+
+use std::time::Duration;
+
+use mcp_crds::annotations::DESIRED_HASH;
+use mcp_crds::v1alpha1::McpServer;
+use mcp_desired::{Change, ChangeKind, Objects, Observed, Taken, needs_apply};
+
+use self::child::Step;
+use crate::context::Context;
+use crate::error::Error;
+use crate::reconcile::conflicts;
+
+/// Whose children are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// Namespace of the McpServer and of all its children.
+    pub namespace: &'a str,
+    /// Its uid: what makes a child ours.
+    pub uid: &'a str,
+    /// Its generation.
+    pub generation: i64,
+}
+
+impl<'a> Owner<'a> {
+    /// The owner that this McpServer is.
+    pub fn of(server: &'a McpServer) -> Self {
+        Self {
+            namespace: server.metadata.namespace.as_deref().unwrap_or_default(),
+            uid: server.metadata.uid.as_deref().unwrap_or_default(),
+            generation: server.metadata.generation.unwrap_or_default(),
+        }
+    }
+}
+
+/// What came of one pass.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What was written.
+    pub changes: Vec<Change>,
+    /// Names that are in somebody else's hands.
+    pub taken: Vec<Taken>,
+    /// The first failure. What does not depend on the failed child was still done.
+    pub failure: Option<Error>,
+    /// When to come again without any event.
+    pub again: Option<Duration>,
+}
+
+/// Makes the children what they should be.
+///
+/// The order is a decision: what a pod uses comes before the pods. The ServiceAccount, for without it no pod is admitted; the Secret
+/// before the ConfigMap, because the ConfigMap names it as an owner; both before the pods that mount them; the Service, so that the name
+/// resolves when the first pod answers; the Deployment last.
+pub async fn apply(
+    wanted: Objects,
+    config_hash: &str,
+    observed: &Observed,
+    owner: &Owner<'_>,
+    cx: &Context,
+) -> Report {
+    // Without `..`: a new child must be given its place in the order here.
+    let Objects { service_account, mut config_map, api_key, service, deployment } = wanted;
+    let caches = &cx.caches;
+    let mut pass = Pass { observed, report: Report::default(), grounds: true };
+
+    if let Some(service_account) = service_account {
+        let step = child::apply(service_account.clone(), &caches.service_accounts, owner, cx).await;
+        pass.ground(&service_account, observed.service_account.as_deref(), step);
+    }
+
+    let mut new_key = false;
+    let mut known = true;
+    if let Some(api_key) = &api_key {
+        match key::ensure(api_key, observed.config_map.as_deref(), &observed.pods, owner, cx).await {
+            Ok((witness, created)) => {
+                witness.write(&mut config_map);
+                new_key = created;
+                if created {
+                    pass.wrote("Secret", api_key.name(), pass.missing());
+                }
+                pass.report.again = key::look_again(&witness, &observed.pods);
+            }
+            Err(error) => {
+                known = false;
+                pass.failed(error);
+            }
+        }
+    }
+
+    // Not without knowing of the key: the reference to it would be taken out of a ConfigMap that has it.
+    if known {
+        let news = new_key || observed.config_map.as_ref().is_some_and(|live| live.data != config_map.data);
+        let step = child::apply(config_map.clone(), &caches.config_maps, owner, cx).await;
+        let updated = matches!(step, Ok(Step::Updated));
+        pass.ground(&config_map, observed.config_map.as_deref(), step);
+        if updated && news {
+            nudge::nudge(&observed.pods, &mark(config_hash, new_key), owner, cx).await;
+        }
+    }
+
+    let step = child::apply(service.clone(), &caches.services, owner, cx).await;
+    pass.child(&service, observed.service.as_deref(), step);
+
+    // Pods on somebody else's configuration, or under somebody else's identity, would be worse than no pods.
+    if pass.grounds {
+        let step = child::apply(deployment.clone(), &caches.deployments, owner, cx).await;
+        pass.child(&deployment, observed.deployment.as_deref(), step);
+    }
+
+    let mut report = pass.report;
+    if report.taken.is_empty() {
+        cx.conflicts.forget(owner.uid);
+    } else {
+        report.again =
+            Some(report.again.map_or(conflicts::LOOK_AGAIN, |again| again.min(conflicts::LOOK_AGAIN)));
+    }
+    report
+}
+
+/// Whether [`apply`] would write anything: what a paused resource is waiting with.
+pub fn differs(wanted: &Objects, observed: &Observed) -> bool {
+    let Objects { service_account, config_map, api_key, service, deployment } = wanted;
+    let missing_or_other = |live: Option<bool>| live.unwrap_or(true);
+    let keyless = api_key.as_ref().is_some_and(|api_key| {
+        observed.config_map.as_deref().is_none_or(|live| key::Witness::read(live, api_key.name()).is_none())
+    });
+    keyless
+        || service_account.as_ref().is_some_and(|wanted| {
+            missing_or_other(observed.service_account.as_ref().map(|live| needs_apply(wanted, live)))
+        })
+        || missing_or_other(observed.config_map.as_ref().map(|live| needs_apply(config_map, live)))
+        || missing_or_other(observed.service.as_ref().map(|live| needs_apply(service, live)))
+        || missing_or_other(observed.deployment.as_ref().map(|live| needs_apply(deployment, live)))
+}
+
+/// What the annotation of a nudged pod says: the hash of the configuration; after a new key, something else than before.
+fn mark(config_hash: &str, new_key: bool) -> String {
+    if new_key {
+        format!("{config_hash}-{}", jiff::Timestamp::now().as_second())
+    } else {
+        config_hash.to_owned()
+    }
+}
+
+/// One pass under way.
+struct Pass<'a> {
+    observed: &'a Observed,
+    report: Report,
+    /// Whether everything that pods stand on is in place.
+    grounds: bool,
+}
+
+impl Pass<'_> {
+    /// A child that pods stand on.
+    fn ground<K: kube::Resource<DynamicType = ()>>(
+        &mut self,
+        desired: &K,
+        live: Option<&K>,
+        step: Result<Step, Error>,
+    ) {
+        if !matches!(step, Ok(Step::Unchanged | Step::Created | Step::Updated)) {
+            self.grounds = false;
+        }
+        self.child(desired, live, step);
+    }
+
+    fn child<K: kube::Resource<DynamicType = ()>>(
+        &mut self,
+        desired: &K,
+        live: Option<&K>,
+        step: Result<Step, Error>,
+    ) {
+        let name = desired.meta().name.as_deref().unwrap_or_default();
+        match step {
+            Ok(Step::Unchanged) => {}
+            Ok(Step::Created) => self.wrote(&K::kind(&()), name, self.missing()),
+            Ok(Step::Updated) => {
+                let hash = |object: &K| object.meta().annotations.as_ref()?.get(DESIRED_HASH).cloned();
+                // We wanted the same before, so that somebody else made the difference.
+                let drifted = live.is_some_and(|live| hash(live) == hash(desired));
+                let what = if drifted { ChangeKind::Reverted } else { ChangeKind::Updated };
+                self.wrote(&K::kind(&()), name, what);
+            }
+            Ok(Step::Taken(taken)) => self.report.taken.push(taken),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// What the making of a missing child is: with the Deployment there, all the others were there once.
+    fn missing(&self) -> ChangeKind {
+        if self.observed.deployment.is_some() { ChangeKind::Reverted } else { ChangeKind::Created }
+    }
+
+    fn wrote(&mut self, kind: &str, name: &str, what: ChangeKind) {
+        self.report.changes.push(Change { kind: kind.to_owned(), name: name.to_owned(), what });
+    }
+
+    fn failed(&mut self, error: Error) {
+        self.grounds = false;
+        if self.report.failure.is_none() {
+            self.report.failure = Some(error);
+        } else {
+            tracing::warn!(reason = error.reason().as_str(), "{error}");
+        }
+    }
+}

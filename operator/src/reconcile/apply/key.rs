@@ -1,0 +1,172 @@
+//! The generated API key: written once into a Secret, never read again.
+//!
+//! The operator may create Secrets and nothing else, so that it cannot see whether one is still there. The garbage collector can: the
+//! ConfigMap names the Secret as a second owner, without a claim on its deletion. When the Secret goes, the collector takes that
+//! reference out of the ConfigMap; our watch shows it; and a new key is written. A settled resource costs no request, a restarted operator
+//! finds the reference in its cache, and deleting the Secret is how a key is rotated.
+//!
+//! Where the Secret was there before us (an answer that was lost, or a person who brought a key), its uid is unknown and there is nothing
+//! to refer to. An annotation on the ConfigMap says so; then only a pod that cannot start for want of the Secret tells of its end.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt as _};
+use mcp_crds::FIELD_MANAGER;
+use mcp_desired::ApiKeySecret;
+use tracing::info;
+
+use super::Owner;
+use crate::context::Context;
+use crate::error::Error;
+use crate::random;
+
+/// On the ConfigMap: the Secret was there when a key was to be written, so that its end will not be noticed by itself.
+pub const FOUND: &str = "mcp-operator.dev/api-key-found";
+
+/// What is known of the Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Witness {
+    /// It is there, and its end will be seen.
+    Owner(Box<OwnerReference>),
+    /// It was there before us.
+    Found,
+}
+
+impl Witness {
+    /// What the ConfigMap says of the Secret of this name.
+    pub fn read(config_map: &ConfigMap, secret: &str) -> Option<Self> {
+        let owner =
+            config_map.owner_references().iter().find(|owner| owner.kind == "Secret" && owner.name == secret);
+        match owner {
+            Some(owner) => Some(Self::Owner(Box::new(owner.clone()))),
+            None => config_map.annotations().contains_key(FOUND).then_some(Self::Found),
+        }
+    }
+
+    /// Writes it into the ConfigMap that is about to be applied.
+    pub fn write(&self, config_map: &mut ConfigMap) {
+        match self {
+            Self::Owner(owner) => config_map.owner_references_mut().push((**owner).clone()),
+            Self::Found => {
+                config_map.annotations_mut().insert(FOUND.to_owned(), "true".to_owned());
+            }
+        }
+    }
+}
+
+/// Makes sure that the Secret is there, and returns what the ConfigMap shall say of it.
+///
+/// # Errors
+/// The API server refused, could not be reached, or is still taking a former Secret away.
+pub async fn ensure(
+    secret: &ApiKeySecret,
+    config_map: Option<&ConfigMap>,
+    pods: &[Arc<Pod>],
+    owner: &Owner<'_>,
+    cx: &Context,
+) -> Result<(Witness, bool), Error> {
+    let known = config_map.and_then(|config_map| Witness::read(config_map, secret.name()));
+    match known {
+        Some(witness @ Witness::Owner(_)) => return Ok((witness, false)),
+        Some(Witness::Found) if !cx.stuck.is_a_cause(owner.uid, pods) => return Ok((Witness::Found, false)),
+        Some(Witness::Found) | None => {}
+    }
+    let what = || format!("create Secret {}/{}", owner.namespace, secret.name());
+    let api: Api<Secret> = Api::namespaced(cx.client.clone(), owner.namespace);
+    let object = secret.with_key(&random::key()?);
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    #[expect(clippy::disallowed_methods, reason = "this is the one writer of generated keys")]
+    let created = api.create(&params, &object).await;
+    match created.map_err(|error| Error::api(what(), error)) {
+        Ok(created) => {
+            cx.metrics.api.writes.with_label_values(&["Secret", "create"]).inc();
+            info!(child = secret.name(), "generated an API key");
+            let reference = OwnerReference {
+                api_version: "v1".to_owned(),
+                kind: "Secret".to_owned(),
+                name: secret.name().to_owned(),
+                uid: created.uid().unwrap_or_default(),
+                controller: None,
+                block_owner_deletion: None,
+            };
+            Ok((Witness::Owner(Box::new(reference)), true))
+        }
+        // One that is on its way out is no answer: what comes after it is to be written.
+        Err(Error::Api { code: 409, message, .. }) if !message.contains("is being deleted") => {
+            Ok((Witness::Found, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How long a pod may take to start before a missing Secret is thought of: pulling an image usually takes longer, and then costs one
+/// needless request for each pod.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+
+/// The pods for whose sake a Secret was already asked for once, by McpServer.
+#[derive(Debug, Default)]
+pub struct Stuck {
+    asked: Mutex<HashMap<String, HashSet<String>>>,
+}
+
+impl Stuck {
+    /// Whether some pod cannot start and may be waiting for the Secret. Each pod is a cause once.
+    fn is_a_cause(&self, uid: &str, pods: &[Arc<Pod>]) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = asked.entry(uid.to_owned()).or_default();
+        let now = jiff::Timestamp::now();
+        let stuck =
+            |pod: &&Arc<Pod>| starting_since(pod).is_some_and(|since| now.duration_since(since) >= after());
+        let mut cause = false;
+        for pod in pods.iter().filter(stuck) {
+            cause |= asked.insert(pod.uid().unwrap_or_default());
+        }
+        cause
+    }
+
+    /// The McpServer is gone.
+    pub fn forget(&self, uid: &str) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// Forgets every McpServer that is not among the living.
+    pub fn retain(&self, living: &HashSet<String>) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| living.contains(uid));
+    }
+}
+
+fn after() -> jiff::SignedDuration {
+    jiff::SignedDuration::from_secs(i64::try_from(STUCK_AFTER.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Since when a scheduled pod is making its containers, as far as it says so: a missing Secret shows as nothing else.
+fn starting_since(pod: &Pod) -> Option<jiff::Timestamp> {
+    let status = pod.status.as_ref()?;
+    let making = status.container_statuses.iter().flatten().any(|container| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        waiting
+            .and_then(|waiting| waiting.reason.as_deref())
+            .is_some_and(|reason| reason == "ContainerCreating")
+    });
+    making.then_some(status.start_time.as_ref()?.0)
+}
+
+/// When to look again, if the Secret's end cannot be seen and a pod is starting: the earliest moment at which it counts as stuck.
+pub fn look_again(witness: &Witness, pods: &[Arc<Pod>]) -> Option<Duration> {
+    if *witness != Witness::Found {
+        return None;
+    }
+    let now = jiff::Timestamp::now();
+    pods.iter()
+        .filter_map(|pod| {
+            let left = after() - now.duration_since(starting_since(pod)?);
+            // Past moments were looked at just now.
+            Duration::try_from(left).ok().filter(|left| !left.is_zero())
+        })
+        .min()
+}

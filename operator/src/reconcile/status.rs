@@ -1,0 +1,248 @@
+//! The one writer of statuses.
+//!
+//! The status is computed after every pass, whatever came of it, and written only when it says something new. Steps of progress wait for a
+//! moment, so that a rollout costs two or three writes and not one for each pod; news that somebody waits for does not wait.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::api::Patch;
+use kube::{Api, Resource as _};
+use mcp_crds::v1alpha1::{McpServer, McpServerStatus};
+use mcp_desired::reason::condition;
+use mcp_desired::{self as desired, Event, Timestamp, Verdict, events, status};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Outcome;
+use super::apply::child::params;
+use super::observe::cached;
+use crate::cache::version;
+use crate::context::Context;
+use crate::error::{Error, Reason};
+use crate::events::Note;
+
+/// How long a step of progress may wait for the next one. Longer than the two seconds for which a pod must answer by default, so
+/// that "answers" and "counts" are one write.
+const SETTLE: Duration = Duration::from_millis(2500);
+
+/// What we wrote and the watch has not shown yet, and what waits to be written; by uid.
+#[derive(Debug, Default)]
+pub struct Statuses {
+    entries: Mutex<HashMap<String, Entry>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Resource version and status of our last write.
+    written: Option<(u64, Option<McpServerStatus>)>,
+    /// Since when the stored status lacks a step of progress.
+    lagging_since: Option<Instant>,
+}
+
+impl Statuses {
+    /// The resource with the newest status that is known: the cached one, or the one of our last write.
+    pub fn newest<'a>(&self, server: &'a McpServer) -> Cow<'a, McpServer> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = server.metadata.uid.as_deref().unwrap_or_default();
+        let Some(entry) = entries.get_mut(uid) else { return Cow::Borrowed(server) };
+        match &entry.written {
+            Some((written, newer)) if *written > version(server) => {
+                Cow::Owned(McpServer { status: newer.clone(), ..server.clone() })
+            }
+            _ => {
+                entry.written = None;
+                if entry.lagging_since.is_none() {
+                    entries.remove(uid);
+                }
+                Cow::Borrowed(server)
+            }
+        }
+    }
+
+    /// How long a step of progress still has to wait; `None` when its time has come.
+    fn wait(&self, uid: &str) -> Option<Duration> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let since =
+            *entries.entry(uid.to_owned()).or_default().lagging_since.get_or_insert_with(Instant::now);
+        SETTLE.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// The stored status lacks nothing.
+    fn settled(&self, uid: &str) {
+        if let Some(entry) = self.entries.lock().unwrap_or_else(PoisonError::into_inner).get_mut(uid) {
+            entry.lagging_since = None;
+        }
+    }
+
+    fn wrote(&self, uid: &str, returned: McpServer) {
+        let entry = Entry { written: Some((version(&returned), returned.status)), lagging_since: None };
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), entry);
+    }
+
+    /// The McpServer is gone.
+    pub fn forget(&self, uid: &str) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// Forgets every McpServer that is not among the living.
+    pub fn retain(&self, living: &HashSet<String>) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| living.contains(uid));
+    }
+}
+
+/// Writes the status that follows from one reconcile, if it says something new, and tells of what changed.
+///
+/// Returns how long a step of progress still waits to be written.
+///
+/// # Errors
+/// The API server refused, or could not be reached.
+pub async fn write(
+    server: &McpServer,
+    result: &Result<Outcome, Error>,
+    cx: &Context,
+) -> Result<Option<Duration>, Error> {
+    let failure;
+    let (verdict, changes, taken) = match result {
+        Ok(outcome) => (&outcome.verdict, outcome.changes.as_slice(), outcome.taken.clone()),
+        Err(error) => {
+            failure = failed(error);
+            (&failure, [].as_slice(), Vec::new())
+        }
+    };
+    let uid = server.metadata.uid.as_deref().unwrap_or_default();
+    let old = server.status.as_ref();
+    let new = status(server, &cached(server, cx, taken), verdict, Timestamp::now());
+    if old == Some(&new) {
+        cx.statuses.settled(uid);
+        tell(server, &events(old, &new, changes), cx);
+        return Ok(None);
+    }
+    if !is_news(old, &new)
+        && let Some(left) = cx.statuses.wait(uid)
+    {
+        tell(server, &events(old, old.unwrap_or(&new), changes), cx);
+        return Ok(Some(left));
+    }
+    patch(server, &new, cx).await?;
+    tell(server, &events(old, &new, changes), cx);
+    Ok(None)
+}
+
+/// Whether somebody waits for this: a person or a tool for an answer, and not a progress bar for its next step.
+fn is_news(old: Option<&McpServerStatus>, new: &McpServerStatus) -> bool {
+    let Some(old) = old else { return true };
+    let state = |status: &McpServerStatus, type_: &str| {
+        status.conditions.iter().find(|condition| condition.type_ == type_).map(|found| found.status.clone())
+    };
+    old.observed_generation != new.observed_generation
+        || [condition::READY, condition::STALLED, condition::PAUSED]
+            .iter()
+            .any(|type_| state(old, type_) != state(new, type_))
+}
+
+async fn patch(server: &McpServer, status: &McpServerStatus, cx: &Context) -> Result<(), Error> {
+    let meta = &server.metadata;
+    let (namespace, name) =
+        (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+    let api: Api<McpServer> = Api::namespaced(cx.client.clone(), namespace);
+    // The uid makes the write fail on a resource that was deleted and made anew meanwhile: it is not the one spoken of.
+    let body = json!({
+        "apiVersion": McpServer::api_version(&()),
+        "kind": McpServer::kind(&()),
+        "metadata": {"name": name, "namespace": namespace, "uid": meta.uid},
+        "status": status,
+    });
+    #[expect(clippy::disallowed_methods, reason = "this is the one writer of statuses")]
+    let written = api.patch_status(name, &params(), &Patch::Apply(&body)).await;
+    match written
+        .map_err(|error| Error::api(format!("write the status of McpServer {namespace}/{name}"), error))
+    {
+        Ok(returned) => {
+            cx.metrics.api.writes.with_label_values(&["McpServer", "apply-status"]).inc();
+            cx.statuses.wrote(meta.uid.as_deref().unwrap_or_default(), returned);
+            Ok(())
+        }
+        // It is gone, or another one has its name: nobody is left to be told.
+        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn tell(server: &McpServer, events: &[Event], cx: &Context) {
+    for Event { kind, note } in events {
+        let note = Note {
+            warning: kind.is_warning(),
+            reason: kind.as_str().to_owned(),
+            action: kind.action().to_owned(),
+            text: note.clone(),
+        };
+        cx.events.tell(&server.object_ref(&()), note);
+    }
+}
+
+/// What the status says of a failure.
+pub fn failed(error: &Error) -> Verdict {
+    let (reason, next) = match error.reason() {
+        Reason::Quota => (desired::Reason::Quota, "; raise the quota or free what it counts"),
+        Reason::Forbidden => (
+            desired::Reason::Forbidden,
+            "; the operator's role lacks this right: upgrade the chart mcp-operator",
+        ),
+        Reason::Rejected => (desired::Reason::Rejected, "; change the field it names, or the policy"),
+        Reason::Conflict
+        | Reason::Unavailable
+        | Reason::NotSynced
+        | Reason::Deadline
+        | Reason::Panic
+        | Reason::Internal => (desired::Reason::Internal, "; it is tried again"),
+    };
+    Verdict::Failed { reason, message: format!("{error}{next}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_crds::v1alpha1::Condition;
+
+    use super::*;
+
+    fn status(ready: &str, ready_replicas: i32) -> McpServerStatus {
+        let condition = Condition {
+            type_: condition::READY.to_owned(),
+            status: ready.to_owned(),
+            reason: "Progressing".to_owned(),
+            message: String::new(),
+            observed_generation: Some(1),
+            last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH),
+        };
+        McpServerStatus {
+            observed_generation: Some(1),
+            ready_replicas: Some(ready_replicas),
+            conditions: vec![condition],
+            ..McpServerStatus::default()
+        }
+    }
+
+    #[test]
+    fn counters_wait_and_verdicts_do_not() {
+        assert!(!is_news(Some(&status("False", 0)), &status("False", 1)));
+        assert!(is_news(Some(&status("False", 1)), &status("True", 1)));
+        assert!(is_news(None, &status("False", 0)));
+        let edited = McpServerStatus { observed_generation: Some(2), ..status("False", 0) };
+        assert!(is_news(Some(&status("False", 0)), &edited));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_waits_from_its_first_step_on() {
+        let statuses = Statuses::default();
+        assert_eq!(statuses.wait("u"), Some(SETTLE));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(statuses.wait("u"), Some(Duration::from_millis(500)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(statuses.wait("u"), None);
+        statuses.settled("u");
+        assert_eq!(statuses.wait("u"), Some(SETTLE));
+    }
+}
