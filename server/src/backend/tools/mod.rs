@@ -1,1 +1,159 @@
 //! Tools declared in the configuration: CEL expressions and texts, answered by this process.
+//!
+//! A call is answered where it arrives as long as that is sure to be quick: small arguments, and an expression whose cost
+//! for them was bounded beforehand ([`mcp_server_config::compile::cost`]). Everything else goes to a [`pool`] of threads
+//! of its own, where it can take its time, overrun its deadline or panic without holding up anybody.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use mcp_server_config::compile::{CompiledTool, CompiledTools};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Answer, Backend, Call, CallError, Catalogue, Cx, Health, Outcome, ToolEntry};
+use crate::protocol::raw::Raw;
+
+mod answer;
+mod convert;
+mod evaluate;
+mod failure;
+mod in_flight;
+mod pool;
+mod run;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use in_flight::InFlight;
+use pool::{Pool, PoolLimits};
+use run::Step;
+
+/// The tools of the configuration in force.
+pub struct DeclaredTools {
+    tools: ArcSwap<HashMap<Arc<str>, Arc<CompiledTool>>>,
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    pool: Pool,
+    in_flight: Arc<InFlight>,
+}
+
+impl DeclaredTools {
+    /// Serves `tools`, with as many threads at most as there are processors for this process.
+    #[must_use]
+    pub fn new(tools: CompiledTools) -> Arc<Self> {
+        Self::with_limits(&tools, PoolLimits::default())
+    }
+
+    fn with_limits(tools: &CompiledTools, limits: PoolLimits) -> Arc<Self> {
+        Arc::new(Self {
+            tools: ArcSwap::from_pointee(by_name(tools)),
+            catalogue: watch::Sender::new(Arc::new(catalogue(tools))),
+            pool: Pool::new(limits),
+            in_flight: Arc::default(),
+        })
+    }
+
+    /// Serves `tools` from now on, and tells whoever watches the catalogue. Calls in flight end on the tools that they
+    /// began with. The same tools again are no change.
+    #[expect(clippy::needless_pass_by_value, reason = "whoever replaces a set is done with the value")]
+    pub fn replace(&self, tools: CompiledTools) {
+        self.tools.store(Arc::new(by_name(&tools)));
+        let catalogue = catalogue(&tools);
+        self.catalogue.send_if_modified(|current| {
+            let changed = !same(current, &catalogue);
+            if changed {
+                *current = Arc::new(catalogue);
+            }
+            changed
+        });
+    }
+
+    async fn answer(self: Arc<Self>, call: Call, cx: Cx) -> Result<Outcome, CallError> {
+        let tool = self.tools.load().get(call.tool.as_str()).cloned();
+        let Some(tool) = tool else { return Err(CallError::UnknownTool(call.tool)) };
+        if cx.cancel.is_cancelled() {
+            return Err(CallError::Cancelled);
+        }
+        if cx.deadline <= Instant::now() {
+            return Err(CallError::Timeout);
+        }
+        let step = guarded(|| run::begin(&tool, call.arguments))?;
+        let later = match step {
+            Step::Done(answer) => return Ok(Outcome::Complete(answer)),
+            Step::Later(work) => self.pool.submit(work)?,
+        };
+        tokio::select! {
+            biased;
+            answer = later => answer.map(Outcome::Complete),
+            () = cx.cancel.cancelled() => Err(CallError::Cancelled),
+            () = sleep_until(cx.deadline) => Err(CallError::Timeout),
+        }
+    }
+}
+
+// === impl DeclaredTools ===
+
+impl Backend for DeclaredTools {
+    fn call(self: Arc<Self>, call: Call, cx: Cx) -> BoxFuture<'static, Result<Outcome, CallError>> {
+        let entered = self.in_flight.enter();
+        Box::pin(async move {
+            let outcome = self.answer(call, cx).await;
+            drop(entered);
+            outcome
+        })
+    }
+
+    fn catalogue(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogue.subscribe()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.pool.health()
+    }
+
+    fn drain(&self, until: Instant) -> BoxFuture<'_, ()> {
+        Box::pin(self.in_flight.none(until))
+    }
+}
+
+impl fmt::Debug for DeclaredTools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeclaredTools").field("tools", &self.tools.load().len()).finish_non_exhaustive()
+    }
+}
+
+fn by_name(tools: &CompiledTools) -> HashMap<Arc<str>, Arc<CompiledTool>> {
+    tools.iter().map(|tool| (Arc::clone(tool.name()), Arc::clone(tool))).collect()
+}
+
+fn catalogue(tools: &CompiledTools) -> Catalogue {
+    let entry = |tool: &Arc<CompiledTool>| ToolEntry {
+        name: Arc::clone(tool.name()),
+        definition: Raw::check(Bytes::copy_from_slice(tool.definition().as_bytes()))
+            .expect("a definition is JSON of ours, and its schemas are bounded in depth"),
+    };
+    Catalogue { tools: tools.iter().map(entry).collect() }
+}
+
+/// Whether two catalogues list the same definitions in the same order.
+fn same(one: &Catalogue, other: &Catalogue) -> bool {
+    let definitions = |catalogue: &Catalogue| {
+        catalogue.tools.iter().map(|tool| tool.definition.bytes().clone()).collect::<Vec<_>>()
+    };
+    definitions(one) == definitions(other)
+}
+
+/// Turns a panic into an error: one broken tool must not take a connection, or the process, with it.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, CallError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| CallError::Internal("a declared tool panicked".to_owned()))
+}
+
+/// Work for the pool.
+type Work = Box<dyn FnOnce() -> Answer + Send>;

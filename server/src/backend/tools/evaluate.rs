@@ -1,0 +1,37 @@
+//! Evaluates CEL expressions.
+
+use cel::Context;
+use jsonschema::Validator;
+use mcp_server_config::compile::CelProgram;
+use mcp_server_config::compile::cel::{ARGUMENTS, environment};
+use serde_json::Value;
+
+use super::{answer, convert, failure, run};
+use crate::backend::Answer;
+
+/// Answers with the value of an expression: a string as text, anything else as structured content.
+pub(super) fn evaluate(program: &CelProgram, output: Option<&Validator>, arguments: &Value) -> Answer {
+    // The environment is shared; a context of its own costs next to nothing, and may borrow the arguments.
+    let mut context = Context::with_env(environment());
+    context.add_variable_as_val(ARGUMENTS, convert::to_cel(arguments));
+    let value = match program.program().execute(&context) {
+        Ok(value) => value,
+        Err(error) => return answer::error(&failure::sentence(&error)),
+    };
+    match (&value, output) {
+        (cel::Value::String(text), None) => answer::text(text),
+        (cel::Value::String(_), Some(_)) => answer::error(
+            "The tool promises a structured result and worked out a text; its declaration must be mended.",
+        ),
+        (value, output) => match convert::to_json(value) {
+            Ok(json) => match output.map(|output| run::misfits(output, &json, "result")) {
+                Some(misfits) if !misfits.is_empty() => answer::error(&format!(
+                    "The result is not what the tool promises:\n{}",
+                    misfits.join("\n")
+                )),
+                _ => answer::structured(&json),
+            },
+            Err(sentence) => answer::error(&sentence),
+        },
+    }
+}

@@ -1,0 +1,260 @@
+//! Threads for work that may take long.
+//!
+//! An evaluation cannot be stopped from outside. So when nobody waits for one any more, its thread is *abandoned*: it no
+//! longer counts, another takes its place, and it ends by itself once the evaluation does. How many may be abandoned at a
+//! time is bounded; beyond that new work is refused until some have ended.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread;
+
+use tokio::sync::{oneshot, watch};
+
+use super::{Work, guarded};
+use crate::backend::{Answer, CallError, Health};
+
+/// How much a pool may take upon itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PoolLimits {
+    /// Threads that work. They are started when they are needed.
+    pub(super) threads: usize,
+    /// Work that waits for a thread.
+    pub(super) queue: usize,
+    /// Threads that still work on what nobody waits for.
+    pub(super) abandoned: usize,
+    /// Stack of a thread, in bytes. Only what is touched takes memory.
+    pub(super) stack: usize,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(2, usize::from).min(8);
+        Self { threads, queue: 256, abandoned: 2 * threads, stack: 8 << 20 }
+    }
+}
+
+/// A bounded pool of threads.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: PoolLimits,
+    state: Mutex<State>,
+    /// Notified when there is work, or when the pool closes.
+    work: Condvar,
+    health: watch::Sender<Health>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    /// Threads that work or wait for work; without the abandoned ones.
+    threads: usize,
+    /// Those of them that wait for work.
+    idle: usize,
+    abandoned: usize,
+    closed: bool,
+}
+
+struct Job {
+    work: Work,
+    answer: oneshot::Sender<Result<Answer, CallError>>,
+    stage: Arc<AtomicU8>,
+}
+
+/// Stages of a job; they only change while the state is locked.
+const QUEUED: u8 = 0;
+const RUNNING: u8 = 1;
+const ABANDONED: u8 = 2;
+const DONE: u8 = 3;
+
+/// Work that was taken on. Dropping it abandons the work.
+pub(super) struct Pending {
+    answer: oneshot::Receiver<Result<Answer, CallError>>,
+    stage: Arc<AtomicU8>,
+    shared: Arc<Shared>,
+}
+
+impl Pool {
+    pub(super) fn new(limits: PoolLimits) -> Self {
+        let shared = Shared {
+            limits,
+            state: Mutex::default(),
+            work: Condvar::new(),
+            health: watch::Sender::new(Health::Healthy),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Takes work on.
+    ///
+    /// # Errors
+    /// [`CallError::Overloaded`] where too much waits or too many threads are abandoned, [`CallError::Internal`] where
+    /// no thread can be started at all.
+    pub(super) fn submit(&self, work: Work) -> Result<Pending, CallError> {
+        let (sender, answer) = oneshot::channel();
+        let stage = Arc::new(AtomicU8::new(QUEUED));
+        let mut state = self.shared.lock();
+        if state.queue.len() >= self.shared.limits.queue || state.abandoned >= self.shared.limits.abandoned {
+            return Err(CallError::Overloaded);
+        }
+        state.queue.push_back(Job { work, answer: sender, stage: Arc::clone(&stage) });
+        if let Err(error) = self.shared.staff(&mut state)
+            && state.threads == 0
+        {
+            state.queue.pop_back();
+            return Err(CallError::Internal(format!(
+                "no thread could be started for a declared tool: {error}"
+            )));
+        }
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(Pending { answer, stage, shared: Arc::clone(&self.shared) })
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        // What still waits will not be done: dropping it tells whoever waits for it.
+        let never = std::mem::take(&mut state.queue);
+        drop(state);
+        drop(never);
+        self.shared.work.notify_all();
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held, and the counts would be right even so.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a thread where one is missing.
+    fn staff(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        if state.idle < state.queue.len() && state.threads < self.limits.threads {
+            let shared = Arc::clone(self);
+            let builder = thread::Builder::new().name("tools".to_owned()).stack_size(self.limits.stack);
+            builder.spawn(move || shared.serve())?;
+            state.threads += 1;
+        }
+        Ok(())
+    }
+
+    /// What a thread does all its life.
+    fn serve(&self) {
+        while let Some(job) = self.next() {
+            let outcome = guarded(job.work);
+            let stays = self.finished(&job.stage);
+            // Nobody may be listening any more, which was dealt with when they left.
+            drop(job.answer.send(outcome));
+            if !stays {
+                return;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                state.threads = state.threads.saturating_sub(1);
+                return None;
+            }
+            if let Some(job) = state.queue.pop_front() {
+                job.stage.store(RUNNING, Ordering::Relaxed);
+                return Some(job);
+            }
+            state.idle += 1;
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    /// Notes that a job is done; says whether its thread goes on.
+    fn finished(&self, stage: &AtomicU8) -> bool {
+        let mut state = self.lock();
+        if stage.swap(DONE, Ordering::Relaxed) != ABANDONED {
+            return true;
+        }
+        state.abandoned -= 1;
+        self.report(&state);
+        let needed = !state.closed && state.threads < self.limits.threads;
+        if needed {
+            state.threads += 1;
+        }
+        needed
+    }
+
+    /// Nobody waits for a job any more.
+    fn abandon(self: &Arc<Self>, stage: &Arc<AtomicU8>) {
+        let mut state = self.lock();
+        match stage.load(Ordering::Relaxed) {
+            QUEUED => state.queue.retain(|job| !Arc::ptr_eq(&job.stage, stage)),
+            RUNNING if state.abandoned < self.limits.abandoned => {
+                stage.store(ABANDONED, Ordering::Relaxed);
+                state.abandoned += 1;
+                state.threads -= 1;
+                self.report(&state);
+                // Where no thread can be started, the waiting work is served by those that are left, or at the next submission.
+                drop(self.staff(&mut state));
+            }
+            _ => {}
+        }
+    }
+
+    fn report(&self, state: &State) {
+        self.health.send_replace(match state.abandoned {
+            0 => Health::Healthy,
+            1 => Health::Degraded(
+                "an evaluation of a declared tool overran its deadline and still runs".to_owned(),
+            ),
+            n => Health::Degraded(format!(
+                "{n} evaluations of declared tools overran their deadlines and still run"
+            )),
+        });
+    }
+}
+
+// === impl Pending ===
+
+impl Future for Pending {
+    type Output = Result<Answer, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answer).poll(cx).map(|answer| {
+            answer.unwrap_or_else(|_| Err(CallError::Internal("the pool of threads was closed".to_owned())))
+        })
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.shared.abandon(&self.stage);
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Pool")
+            .field("limits", &self.shared.limits)
+            .field("threads", &state.threads)
+            .field("queued", &state.queue.len())
+            .field("abandoned", &state.abandoned)
+            .finish()
+    }
+}
