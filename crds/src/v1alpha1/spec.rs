@@ -63,12 +63,14 @@ use super::{McpServerStatus, PodOptions, Probes, Rollout, Runtime, ServiceOption
         priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    // No field path: an API server takes only paths into the schema, and the schema does not list metadata.name.
     validation = Rule::new("size(self.metadata.name) <= 52")
-        .message("the name must have at most 52 characters, so that the names of the pods fit")
-        .field_path(".metadata.name"),
+        .message("metadata.name: the name must have at most 52 characters, so that the names of the pods fit"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("the name must be a DNS label that starts with a letter: lower-case letters, digits and dashes")
-        .field_path(".metadata.name")
+        .message(
+            "metadata.name: the name must be a DNS label that starts with a letter: lower-case letters, digits and \
+             dashes"
+        )
 )]
 #[x_kube(
     validation = Rule::new("has(self.config.tools) && size(self.config.tools) > 0")
