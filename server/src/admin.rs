@@ -32,7 +32,11 @@ impl Admin {
     ///
     /// # Errors
     /// Never: every failure is an answer.
-    pub async fn serve(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Result<Response<Payload>, Infallible> {
+    pub async fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        busy: Busy,
+    ) -> Result<Response<Payload>, Infallible> {
         Ok(self.answer(request.method(), request.uri().path()).map(|body| body.carrying(None, busy)))
     }
 
@@ -51,7 +55,9 @@ impl Admin {
             }),
             _ => plain(
                 StatusCode::NOT_FOUND,
-                format!("nothing here; there are {HEALTH_PATH}, {READY_PATH}, {METRICS_PATH} and {STATUS_PATH}\n"),
+                format!(
+                    "nothing here; there are {HEALTH_PATH}, {READY_PATH}, {METRICS_PATH} and {STATUS_PATH}\n"
+                ),
             ),
         }
     }

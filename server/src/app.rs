@@ -38,7 +38,9 @@ pub enum StartError {
     Config(Refused),
     #[error("cannot read the configuration {name}")]
     Read { name: String, source: io::Error },
-    #[error("cannot listen on {address}: another program has the port, or the address is not this machine's; choose another with {flag}")]
+    #[error(
+        "cannot listen on {address}: another program has the port, or the address is not this machine's; choose another with {flag}"
+    )]
     Listen { address: String, flag: &'static str, source: io::Error },
     #[error(transparent)]
     Keys(#[from] ObtainError),
@@ -94,7 +96,8 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
         ..ConfigState::default()
     }));
     let dispatcher_cell = Arc::new(OnceLock::new());
-    let admin = Admin { lifecycle: lifecycle.clone(), board: board.clone(), dispatcher: dispatcher_cell.clone() };
+    let admin =
+        Admin { lifecycle: lifecycle.clone(), board: board.clone(), dispatcher: dispatcher_cell.clone() };
     let admin = open_admin(admin, &sources, &loaded, via).await?;
 
     let http = &loaded.config.process.http;
@@ -145,7 +148,11 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
 
     let code = match listener {
         Some(listener) => {
-            let door = Door::new(dispatcher.clone(), lifecycle.clone(), loaded.config.process.http.path().to_owned());
+            let door = Door::new(
+                dispatcher.clone(),
+                lifecycle.clone(),
+                loaded.config.process.http.path().to_owned(),
+            );
             let settings = Settings {
                 max_connections: loaded.config.process.http.max_connections(),
                 patience: Patience::default(),
@@ -187,7 +194,9 @@ fn enter_ready(lifecycle: &Lifecycle, metrics: &Metrics) {
 fn tell_of(sources: &Sources, created: &Created, loaded: &Loaded) {
     match created {
         Created::NotNeeded => {}
-        Created::Created => tracing::info!(file = sources.name(), "the file did not exist; it was made, with the defaults"),
+        Created::Created => {
+            tracing::info!(file = sources.name(), "the file did not exist; it was made, with the defaults")
+        }
         Created::ReadOnly(error) => {
             tracing::warn!(file = sources.name(), %error, "the file does not exist and cannot be made; running with the defaults");
         }
@@ -221,7 +230,8 @@ async fn open_admin(
     let address = loaded.config.process.http.admin_address();
     let listener = open(address, "--admin-address (MCP_HTTP_ADMIN_ADDRESS, http.adminAddress)").await?;
     let local = listener.local();
-    let settings = Settings { max_connections: 64, patience: Patience::default(), open: None, accepted: None };
+    let settings =
+        Settings { max_connections: 64, patience: Patience::default(), open: None, accepted: None };
     let admin = Arc::new(admin);
     Ok(Some((listener.serve(move |request, busy| admin.clone().serve(request, busy), settings), local)))
 }

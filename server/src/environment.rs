@@ -10,7 +10,8 @@ impl Environment {
     /// What this process was started with. Variables that are not Unicode are none of ours.
     #[must_use]
     pub fn of_process() -> Self {
-        let unicode = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let unicode = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self(unicode.collect())
     }
 

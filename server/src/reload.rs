@@ -114,7 +114,11 @@ impl Reloader {
                 Outcome::Success
             }
             Err(error) => {
-                tracing::error!(file = self.sources.name(), error, "the changed configuration is refused; the last good one stays in force");
+                tracing::error!(
+                    file = self.sources.name(),
+                    error,
+                    "the changed configuration is refused; the last good one stays in force"
+                );
                 self.board.change(|state| state.file_error = Some(error));
                 Outcome::Failure
             }
@@ -134,7 +138,12 @@ impl Reloader {
         });
         self.seen.keys_file = obtained.file;
         self.seen.keys = self.read_keys();
-        tracing::info!(file = self.sources.name(), hash, tools = count, "the changed configuration is in force");
+        tracing::info!(
+            file = self.sources.name(),
+            hash,
+            tools = count,
+            "the changed configuration is in force"
+        );
         tell(&unknown_and_notes(&unknown, &notes));
         if !needs_restart.is_empty() {
             tracing::warn!(settings = needs_restart.join(", "), "changed settings wait for a restart");
@@ -175,7 +184,10 @@ impl Reloader {
     fn read_keys(&self) -> Content {
         let config = self.live.parts().config;
         let file = source::file(&config).map(PathBuf::from).or_else(|| self.seen.keys_file.clone());
-        file.map_or_else(|| Ok(String::new()), |file| std::fs::read_to_string(file).map_err(|error| error.kind()))
+        file.map_or_else(
+            || Ok(String::new()),
+            |file| std::fs::read_to_string(file).map_err(|error| error.kind()),
+        )
     }
 
     fn count(&self, outcome: Outcome) {

@@ -89,7 +89,9 @@ impl Sources {
         match write_new(file, &defaults()) {
             Ok(()) => Ok(Created::Created),
             Err(error) => match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Ok(Created::ReadOnly(error)),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Ok(Created::ReadOnly(error))
+                }
                 _ => Err(error),
             },
         }
@@ -117,7 +119,13 @@ impl Sources {
         }
         let of_file = load(&origin, []).map_err(|error| Refused(error.problems))?;
         let Document { config, unknown, notes, .. } = document;
-        Ok(Loaded { config: Arc::new(config), tools, hash: config_hash(&render(&of_file.config)), unknown, notes })
+        Ok(Loaded {
+            config: Arc::new(config),
+            tools,
+            hash: config_hash(&render(&of_file.config)),
+            unknown,
+            notes,
+        })
     }
 
     /// What messages call the file.
@@ -162,7 +170,10 @@ pub fn spell_out(config: &mut ServerConfig) {
     service.metrics.mode = Some(service.metrics.mode());
     service.metrics.interval = Some(service.metrics.interval());
     service.performance.request_timeout = Some(service.performance.request_timeout());
-    service.performance.max_concurrent_requests.get_or_insert(bounded(service.performance.max_concurrent_requests()));
+    service
+        .performance
+        .max_concurrent_requests
+        .get_or_insert(bounded(service.performance.max_concurrent_requests()));
     process.http.address = Some(process.http.address().to_owned());
     process.http.admin_address = Some(process.http.admin_address().to_owned());
     process.http.path = Some(process.http.path().to_owned());
@@ -227,10 +238,10 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told_with_its_place() {
-        let text = "auth:\n  mode: Required\n  apiKey: {fil: x}\ntools:\n  - {name: a, cel: 'args.'}\n  - {name: 'b c', text: x}\n";
+        let text = "auth:\n  mode: Required\n  keys: x\ntools:\n  - {name: a, cel: 'args.'}\n  - {name: 'b c', text: x}\n";
         let sources = Sources { file: Some("c.yaml".into()), ..Sources::default() };
         let refused = sources.load(text).unwrap_err().to_string();
-        for part in ["c.yaml:5:", "tools[0].cel", "c.yaml:6:", "tools[1].name", "auth.apiKey.fil"] {
+        for part in ["c.yaml:5:", "tools[0].cel", "c.yaml:6:", "tools[1].name", "auth.keys"] {
             assert!(refused.contains(part), "{part} is not in\n{refused}");
         }
     }

@@ -95,7 +95,8 @@ impl Board {
 }
 
 fn component(error: Option<&str>) -> Value {
-    error.map_or_else(|| json!({"health": "Healthy"}), |error| json!({"health": "Degraded", "message": error}))
+    error
+        .map_or_else(|| json!({"health": "Healthy"}), |error| json!({"health": "Degraded", "message": error}))
 }
 
 /// The time, as RFC 3339 writes it.

@@ -71,7 +71,8 @@ async fn answer(dispatcher: &Arc<Dispatcher>, body: Result<Bytes, usize>, in_fli
     let mut record = Record::begin(dispatcher.metrics.clone());
     match body {
         Ok(body) => {
-            let arrival = Arrival { body, share: None, headers: None, principal: None, in_flight: Some(in_flight) };
+            let arrival =
+                Arrival { body, share: None, headers: None, principal: None, in_flight: Some(in_flight) };
             dispatcher.handle(&dispatcher.snapshot(), arrival, &mut record).await
         }
         Err(limit) => {

@@ -60,7 +60,11 @@ pub fn needed(config: &ServerConfig, found: &Found) -> bool {
 ///
 /// # Errors
 /// Inside a cluster, and where it cannot be stored.
-pub fn generate(address: SocketAddr, found: &Found, environment: &Environment) -> Result<Generated, GenerateError> {
+pub fn generate(
+    address: SocketAddr,
+    found: &Found,
+    environment: &Environment,
+) -> Result<Generated, GenerateError> {
     if environment.get("KUBERNETES_SERVICE_HOST").is_some() {
         return Err(GenerateError::InCluster);
     }

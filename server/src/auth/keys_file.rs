@@ -16,7 +16,9 @@ pub enum KeysError {
     Shape { line: usize, column: usize },
     #[error("keys[{0}] has no id")]
     NoId(usize),
-    #[error("keys[{index}] (id {id:?}) is not usable: a key is 1 to 4096 visible ASCII characters without spaces")]
+    #[error(
+        "keys[{index}] (id {id:?}) is not usable: a key is 1 to 4096 visible ASCII characters without spaces"
+    )]
     BadKey { index: usize, id: String },
     #[error("two keys have the id {0:?}")]
     SameId(String),

@@ -34,7 +34,9 @@ pub enum Refusal {
     Missing,
     #[error("the API key is not valid")]
     Wrong,
-    #[error("the credentials cannot be read: send one API key as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\"")]
+    #[error(
+        "the credentials cannot be read: send one API key as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\""
+    )]
     Malformed,
 }
 
@@ -132,8 +134,11 @@ mod tests {
             (&[("authorization", "bEARER  secret-of-ci ")], ci(), ci()),
             (&[("x-api-key", "secret-of-ci")], ci(), ci()),
             (&[("x-api-key", "secret-of-ci"), ("authorization", "Bearer secret-of-ci")], ci(), ci()),
-            (&[("x-api-key", "secret-of-ops"), ("authorization", "Bearer secret-of-ci")],
-             Err(Refusal::Malformed), Err(Refusal::Malformed)),
+            (
+                &[("x-api-key", "secret-of-ops"), ("authorization", "Bearer secret-of-ci")],
+                Err(Refusal::Malformed),
+                Err(Refusal::Malformed),
+            ),
             (&[("authorization", "Bearer secret-of-c")], Err(Refusal::Wrong), Err(Refusal::Wrong)),
             (&[("x-api-key", "nonsense")], Err(Refusal::Wrong), Err(Refusal::Wrong)),
             (&[("authorization", "Basic Y2k6c2VjcmV0")], Err(Refusal::Malformed), Err(Refusal::Malformed)),

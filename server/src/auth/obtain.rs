@@ -34,7 +34,11 @@ pub struct Obtained {
 ///
 /// # Errors
 /// Where keys are referred to and cannot be read, or are required and cannot be made.
-pub fn obtain(config: &ServerConfig, environment: &Environment, address: SocketAddr) -> Result<Obtained, ObtainError> {
+pub fn obtain(
+    config: &ServerConfig,
+    environment: &Environment,
+    address: SocketAddr,
+) -> Result<Obtained, ObtainError> {
     if config.service.auth.mode() == AuthMode::Disabled {
         return Ok(Obtained::default());
     }
@@ -43,7 +47,9 @@ pub fn obtain(config: &ServerConfig, environment: &Environment, address: SocketA
         let made = generate::generate(address, &found, environment)?;
         match &made.told {
             Some(key) => tell(key, &made.file, &found),
-            None => tracing::info!(file = %made.file.display(), "using the API key that was generated before"),
+            None => {
+                tracing::info!(file = %made.file.display(), "using the API key that was generated before")
+            }
         }
         return Ok(Obtained { keys: made.keys, file: Some(made.file) });
     }
@@ -69,14 +75,17 @@ pub fn obtain_again(
     until_now: Option<&PathBuf>,
 ) -> Result<Obtained, ObtainError> {
     match until_now {
-        Some(file) if source::file(config) == Some(file) && !file.exists() => Err(ObtainError::Gone(file.clone())),
+        Some(file) if source::file(config) == Some(file) && !file.exists() => {
+            Err(ObtainError::Gone(file.clone()))
+        }
         _ => obtain(config, environment, address),
     }
 }
 
 /// Says the key, once, where people look and logs are not collected from as data.
 fn tell(key: &str, file: &std::path::Path, found: &Found) {
-    let why = if found.needs_cluster { " (the Secret that the configuration names is in a cluster)" } else { "" };
+    let why =
+        if found.needs_cluster { " (the Secret that the configuration names is in a cluster)" } else { "" };
     let text = format!(
         "\nNo API keys were configured{why}, so one was made:\n\n    {key}\n\n\
          It is kept in {} and not shown again. `mcp-server call` on this machine finds it by itself.\n\n",

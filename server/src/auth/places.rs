@@ -30,7 +30,8 @@ impl Places {
     #[must_use]
     pub fn find(environment: &Environment) -> Option<Self> {
         let absolute = |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+        let state =
+            absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
         state.map(|state| Self(state.join("mcp-server")))
     }
 

@@ -70,7 +70,9 @@ fn follow(secret: &SecretRef, environment: &Environment) -> Result<Followed, Sou
     let (text, place) = if let Some(file) = &secret.file {
         match std::fs::read_to_string(file) {
             Ok(text) => (text, file.clone()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Followed::NoFile(file.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Followed::NoFile(file.into()));
+            }
             Err(source) => return Err(SourceError::Read { path: file.into(), source }),
         }
     } else if let Some(name) = &secret.env {

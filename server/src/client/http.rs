@@ -26,7 +26,9 @@ pub struct Url {
 pub enum UrlError {
     #[error("{0:?} is not a URL; write one like http://127.0.0.1:8080/mcp")]
     Malformed(String),
-    #[error("{0:?} is https, which this client does not speak yet; call the server directly over http, or through a proxy that ends TLS")]
+    #[error(
+        "{0:?} is https, which this client does not speak yet; call the server directly over http, or through a proxy that ends TLS"
+    )]
     Tls(String),
 }
 
@@ -78,7 +80,9 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("nothing listens at {0}; start a server there with `mcp-server serve`, or name another with --url")]
+    #[error(
+        "nothing listens at {0}; start a server there with `mcp-server serve`, or name another with --url"
+    )]
     Nobody(String),
     #[error("no answer from {url} within {} s", timeout.as_secs())]
     Timeout { url: String, timeout: Duration },
@@ -108,7 +112,13 @@ impl Client {
         self.send(Method::POST, url, headers, body).await
     }
 
-    async fn send(&self, method: Method, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, HttpError> {
+    async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, HttpError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = url.uri.clone();
@@ -130,7 +140,10 @@ impl Client {
 fn failure(url: &Url, error: hyper_util::client::legacy::Error) -> HttpError {
     let mut cause = error.source();
     while let Some(inner) = cause {
-        if inner.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        if inner
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        {
             return HttpError::Nobody(url.to_string());
         }
         cause = inner.source();

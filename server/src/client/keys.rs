@@ -43,8 +43,11 @@ pub fn find(
         return Ok(first(keys).or_else(|| Some(SecretString::from(key.trim().to_owned()))));
     }
     if let Some(config) = config {
-        let sources =
-            Sources { file: Some(config.to_owned()), environment: environment.clone(), flags: Flags::default() };
+        let sources = Sources {
+            file: Some(config.to_owned()),
+            environment: environment.clone(),
+            flags: Flags::default(),
+        };
         let text = sources.read().map_err(|source| StartError::Read { name: sources.name(), source })?;
         let loaded = sources.load(&text)?;
         let found = source::read(&loaded.config, environment)?;
@@ -52,13 +55,14 @@ pub fn find(
             return Ok(first(found.keys));
         }
     }
-    let Some(record) = Places::find(environment).and_then(|places| places.recall(url.host(), url.port())) else {
+    let Some(record) = Places::find(environment).and_then(|places| places.recall(url.host(), url.port()))
+    else {
         return Ok(None);
     };
     // The server that left it may be gone, and its keys with it.
     let Ok(text) = std::fs::read_to_string(&record.keys_file) else { return Ok(None) };
-    let keys =
-        keys_file::parse(&text).map_err(|source| FindError::Keys { path: record.keys_file.clone(), source })?;
+    let keys = keys_file::parse(&text)
+        .map_err(|source| FindError::Keys { path: record.keys_file.clone(), source })?;
     Ok(first(keys))
 }
 
@@ -79,7 +83,8 @@ mod tests {
         let config = home.path().join("config.json");
         std::fs::write(&config, r#"{"auth":{"apiKey":{"value":"of-config"}}}"#).unwrap();
         let plain = Environment::from([("HOME", home.path().to_str().unwrap())]);
-        let with_variable = Environment::from([("HOME", home.path().to_str().unwrap()), ("MCP_API_KEY", "of-env")]);
+        let with_variable =
+            Environment::from([("HOME", home.path().to_str().unwrap()), ("MCP_API_KEY", "of-env")]);
         let url = Url::parse("http://127.0.0.1:8080/mcp").unwrap();
         let find = |given, config, environment| {
             find(given, config, &url, environment).unwrap().map(|key| key.expose_secret().to_owned())

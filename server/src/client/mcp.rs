@@ -55,7 +55,8 @@ impl Conversation {
     /// # Errors
     /// Where the server refuses it.
     pub async fn shake_hands(&mut self) -> Result<(), CallFailure> {
-        let params = json!({"protocolVersion": self.version, "capabilities": {}, "clientInfo": client_info()});
+        let params =
+            json!({"protocolVersion": self.version, "capabilities": {}, "clientInfo": client_info()});
         let (result, answer) = self.request("initialize", params, HeaderMap::new()).await?;
         if let Some(version) = result["protocolVersion"].as_str() {
             version.clone_into(&mut self.version);
@@ -94,7 +95,9 @@ impl Conversation {
         match self.request("tools/call", params.clone(), HeaderMap::new()).await {
             Ok((result, _)) => Ok(result),
             // Some arguments have to be mirrored in headers; the tool's schema says which.
-            Err(CallFailure::Refused { code, message }) if code == i64::from(Code::HeaderMismatch.number()) => {
+            Err(CallFailure::Refused { code, message })
+                if code == i64::from(Code::HeaderMismatch.number()) =>
+            {
                 let mirrors = self.mirrors(tool, arguments).await?;
                 if mirrors.is_empty() {
                     return Err(CallFailure::Refused { code, message });
@@ -105,10 +108,17 @@ impl Conversation {
         }
     }
 
-    async fn mirrors(&mut self, tool: &str, arguments: &Map<String, Value>) -> Result<HeaderMap, CallFailure> {
+    async fn mirrors(
+        &mut self,
+        tool: &str,
+        arguments: &Map<String, Value>,
+    ) -> Result<HeaderMap, CallFailure> {
         let list = self.list().await?;
         let tools = list["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let schema = tools.iter().find(|entry| entry["name"] == tool).and_then(|entry| entry["inputSchema"].as_object());
+        let schema = tools
+            .iter()
+            .find(|entry| entry["name"] == tool)
+            .and_then(|entry| entry["inputSchema"].as_object());
         let mut headers = HeaderMap::new();
         for property in schema.map(mirrored_properties).unwrap_or_default() {
             let mut path = property.path.iter();

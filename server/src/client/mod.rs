@@ -25,7 +25,9 @@ pub async fn run(arguments: Call, environment: &Environment) -> ExitCode {
     let tool_arguments: Map<String, Value> = match serde_json::from_str(&arguments.arguments) {
         Ok(tool_arguments) => tool_arguments,
         Err(error) => {
-            say(&format!("mcp-server: the arguments must be a JSON object, as in '{{\"name\": \"Ada\"}}': {error}"));
+            say(&format!(
+                "mcp-server: the arguments must be a JSON object, as in '{{\"name\": \"Ada\"}}': {error}"
+            ));
             return ExitCode::from(2);
         }
     };

@@ -28,7 +28,8 @@ use crate::protocol::raw::Raw;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What a model reads where a tool panicked. What happened is for the log.
-const PANICKED: &[u8] = br#"{"content":[{"type":"text","text":"the tool failed unexpectedly"}],"isError":true}"#;
+const PANICKED: &[u8] =
+    br#"{"content":[{"type":"text","text":"the tool failed unexpectedly"}],"isError":true}"#;
 
 /// How a call ended.
 enum Ended {
@@ -75,12 +76,15 @@ impl Dispatcher {
         let _gone = (request.era == Era::Modern).then(|| cancel.clone().drop_guard());
         let deadline = Instant::now() + snapshot.request_timeout;
         let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
-        let call = Call { tool: tool.name.to_string(), arguments: arguments.map(|text| Raw::part(body, text)) };
+        let call =
+            Call { tool: tool.name.to_string(), arguments: arguments.map(|text| Raw::part(body, text)) };
         let cx = Cx { principal: arrival.principal, deadline, cancel: cancel.clone() };
         let held = Held { _permit: permit, _body: arrival.share };
         let ended = match self.run(call, cx, held, deadline, &cancel).await {
             // At the deadline the call is taken back, and whoever notices first may call it that.
-            Ended::Failed(CallError::Cancelled) if Instant::now() >= deadline => Ended::Failed(CallError::Timeout),
+            Ended::Failed(CallError::Cancelled) if Instant::now() >= deadline => {
+                Ended::Failed(CallError::Timeout)
+            }
             ended => ended,
         };
 
@@ -94,7 +98,11 @@ impl Dispatcher {
             }
         };
         let Outcome::Complete(complete) = outcome;
-        if complete.is_error { record.tool_error() } else { record.ok() }
+        if complete.is_error {
+            record.tool_error()
+        } else {
+            record.ok()
+        }
         let result = match request.era {
             Era::Modern => complete.result,
             Era::Legacy(_) => complete.for_legacy(),

@@ -29,9 +29,7 @@ pub(super) fn answer(request: &Request<'_>, snapshot: &Arc<Snapshot>) -> Option<
         Method::Discover => Ok(answer::result(id, &snapshot.discover)),
         Method::Initialize => match &request.params.protocol_version {
             Field::Wrong => Err(Fault::new(Code::InvalidParams, "params.protocolVersion must be a string")),
-            asked => {
-                Ok(answer::result(id, snapshot.initialize(LegacyVersion::negotiate(asked.text()))))
-            }
+            asked => Ok(answer::result(id, snapshot.initialize(LegacyVersion::negotiate(asked.text())))),
         },
         Method::Ping => Ok(answer::result(id, &bytes::Bytes::from_static(b"{}"))),
         Method::ToolsList => match &request.params.cursor {

@@ -64,8 +64,11 @@ pub(super) fn read<'a>(
 ) -> Result<Head<'a>, Refused<'a>> {
     let without_id = |fault| Refused { id: None, era: None, fault };
     let text = raw::text_of(body).map_err(|error| without_id(error.into()))?;
-    let envelope =
-        Envelope::parse(text).map_err(|refused| Refused { id: refused.id, era: None, fault: refused.fault })?;
+    let envelope = Envelope::parse(text).map_err(|refused| Refused {
+        id: refused.id,
+        era: None,
+        fault: refused.fault,
+    })?;
     let version = headers.map(headers::version).transpose();
     let (id, method) = match envelope.kind {
         Kind::Request { id, method } => (id, method),

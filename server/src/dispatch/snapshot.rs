@@ -116,7 +116,8 @@ impl Snapshot {
             Some(cursor) => read_cursor(cursor).filter(|index| *index > 0),
         };
         let page = index.and_then(|index| self.pages.get(index));
-        let page = page.ok_or_else(|| Fault::new(Code::InvalidParams, "params.cursor is not a cursor of this list"))?;
+        let page = page
+            .ok_or_else(|| Fault::new(Code::InvalidParams, "params.cursor is not a cursor of this list"))?;
         Ok(if modern { &page.modern } else { &page.legacy })
     }
 }
@@ -140,7 +141,8 @@ fn pages(catalogue: &Catalogue, stamp: &Bytes, scope: CacheScope) -> Vec<Page> {
             if index + 1 < chunks {
                 list.insert("nextCursor".into(), cursor(index + 1).into());
             }
-            let rest = |members: serde_json::Map<String, Value>| Raw::of(&WithTools { tools: &tools, members });
+            let rest =
+                |members: serde_json::Map<String, Value>| Raw::of(&WithTools { tools: &tools, members });
             let legacy = rest(list.clone());
             list.extend(hints.clone());
             Page { modern: spliced(stamp, rest(list).bytes()), legacy: legacy.bytes().clone() }

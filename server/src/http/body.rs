@@ -168,17 +168,23 @@ mod tests {
     use http_body_util::{Full, StreamBody};
 
     fn pieces(sizes: &[usize]) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
-        let frames: Vec<_> = sizes.iter().map(|size| Ok(Frame::data(Bytes::from(vec![b'x'; *size])))).collect();
+        let frames: Vec<_> =
+            sizes.iter().map(|size| Ok(Frame::data(Bytes::from(vec![b'x'; *size])))).collect();
         StreamBody::new(futures::stream::iter(frames))
     }
 
     #[tokio::test]
     async fn the_limit_counts_whether_announced_or_not() {
         let budget = Bound::new(100);
-        for (sizes, length) in [(&[][..], Some(0)), (&[10], Some(10)), (&[5, 5], Some(10)), (&[5, 5, 1], None), (&[11], None)] {
+        for (sizes, length) in
+            [(&[][..], Some(0)), (&[10], Some(10)), (&[5, 5], Some(10)), (&[5, 5, 1], None), (&[11], None)]
+        {
             let read = read(pieces(sizes), 10, &budget).await;
             assert_eq!(read.as_ref().ok().map(|(body, _)| body.len()), length, "{sizes:?}");
-            assert_eq!(read.map(|_| ()).err().map(|fault| fault.code), length.map_or(Some(Code::TooLarge), |_| None));
+            assert_eq!(
+                read.map(|_| ()).err().map(|fault| fault.code),
+                length.map_or(Some(Code::TooLarge), |_| None)
+            );
         }
         let announced = read(Full::new(Bytes::from(vec![0; 11])), 10, &budget).await;
         assert!(announced.is_err_and(|fault| fault.code == Code::TooLarge));

@@ -195,8 +195,8 @@ fn builder() -> Builder<TokioExecutor> {
         // Pulse watches headers, and does not count the pause between two requests.
         .header_read_timeout(None)
         .max_buf_size(MAX_HEADERS)
-        .max_headers(MAX_HEADER_FIELDS)
-        .pipeline_flush(true);
+        // No `pipeline_flush`: with it the answer to headers that are too large is never sent.
+        .max_headers(MAX_HEADER_FIELDS);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -33,7 +33,8 @@ const CORS_REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Content-Type, Accept, Authorization, X-API-Key, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID",
 );
 /// Headers of an answer that a web page may read.
-const CORS_RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("WWW-Authenticate, Retry-After, Mcp-Session-Id");
+const CORS_RESPONSE_HEADERS: HeaderValue =
+    HeaderValue::from_static("WWW-Authenticate, Retry-After, Mcp-Session-Id");
 
 /// What stands behind the MCP port.
 #[derive(Debug)]
@@ -103,8 +104,10 @@ impl Door {
         } else if head.method == Method::POST {
             self.post(&snapshot, &head, body, record).await
         } else {
-            let fault =
-                Fault::new(Code::MethodNotAllowed, "send each message as a POST; there are no streams or sessions to GET or DELETE");
+            let fault = Fault::new(
+                Code::MethodNotAllowed,
+                "send each message as a POST; there are no streams or sessions to GET or DELETE",
+            );
             let mut response = respond(Reply::refused(None, &fault, None, record));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
             response

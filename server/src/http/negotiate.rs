@@ -14,9 +14,13 @@ use crate::protocol::errors::{Code, Fault};
 /// Where the body is something else, or the client accepts neither.
 pub fn check(headers: &HeaderMap) -> Result<(), Fault> {
     if headers.get(CONTENT_TYPE).is_some_and(|value| !is_json(value.as_bytes())) {
-        return Err(Fault::new(Code::UnsupportedMediaType, "send the message as Content-Type: application/json"));
+        return Err(Fault::new(
+            Code::UnsupportedMediaType,
+            "send the message as Content-Type: application/json",
+        ));
     }
-    if headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    if headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
         return Err(Fault::new(Code::UnsupportedMediaType, "send the message without Content-Encoding"));
     }
     let mut accepts = headers.get_all(ACCEPT).iter().peekable();

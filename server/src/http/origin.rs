@@ -41,7 +41,9 @@ impl Gate {
         if origins.next().is_none() && origin.to_str().is_ok_and(|origin| self.allows_origin(origin, host)) {
             return Ok(Some(origin));
         }
-        let message = format!("origin {origin:?} is not allowed; http.allowedOrigins lists the web pages that may call");
+        let message = format!(
+            "origin {origin:?} is not allowed; http.allowedOrigins lists the web pages that may call"
+        );
         Err(Fault::new(Code::Forbidden, message))
     }
 

@@ -2,6 +2,7 @@
 //! header timer is set up anew for every request, and counts the pause between two requests as a slow header.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -115,7 +116,8 @@ impl Pulse {
     }
 
     fn read(&self) {
-        if self.requests.load(Relaxed) == 0 && self.heading.load(Relaxed) == 0 && !self.is_http2.load(Relaxed) {
+        if self.requests.load(Relaxed) == 0 && self.heading.load(Relaxed) == 0 && !self.is_http2.load(Relaxed)
+        {
             self.heading.store(self.now(), Relaxed);
         }
     }
@@ -144,6 +146,9 @@ impl Drop for Busy {
     }
 }
 
+/// Reads of 4 KiB with which the rest of a refused request is thrown away at most.
+const THROW_AWAY_READS: usize = 1024;
+
 /// A stream that tells a [`Pulse`] what passes.
 #[derive(Debug)]
 pub struct Watched<S> {
@@ -159,7 +164,11 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
@@ -169,7 +178,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.pulse.wrote(&poll);
@@ -195,7 +204,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        // What has arrived and was not read is thrown away: the kernel answers a close over unread bytes with a reset,
+        // and a client that gets one may never see the refusal that was just sent.
+        let mut scratch = [MaybeUninit::uninit(); 4096];
+        for _ in 0..THROW_AWAY_READS {
+            let mut buffer = ReadBuf::uninit(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -203,8 +223,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
 
-    const NOW: Patience =
-        Patience { header: Duration::ZERO, idle: Duration::ZERO, stalled: Duration::ZERO };
+    const NOW: Patience = Patience { header: Duration::ZERO, idle: Duration::ZERO, stalled: Duration::ZERO };
 
     #[test]
     fn a_connection_is_judged_by_what_it_does() {

@@ -19,15 +19,19 @@ pub struct LogControl(reload::Handle<Targets, Registry>);
 ///
 /// # Errors
 /// Where there is a log already.
-pub fn start(level: LogLevel, format: Option<LogFormat>, stdout_is_taken: bool) -> Result<LogControl, LogError> {
+pub fn start(
+    level: LogLevel,
+    format: Option<LogFormat>,
+    stdout_is_taken: bool,
+) -> Result<LogControl, LogError> {
     let text_here = io::stderr().is_terminal();
     let format = format.unwrap_or(if text_here { LogFormat::Text } else { LogFormat::Json });
     let (filter, handle) = reload::Layer::new(targets(level));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
-        LogFormat::Text => {
-            registry.with(fmt::layer().compact().with_ansi(text_here).with_target(false).with_writer(io::stderr)).try_init()
-        }
+        LogFormat::Text => registry
+            .with(fmt::layer().compact().with_ansi(text_here).with_target(false).with_writer(io::stderr))
+            .try_init(),
         LogFormat::Json if stdout_is_taken => registry.with(json().with_writer(io::stderr)).try_init(),
         LogFormat::Json => registry.with(json().with_writer(io::stdout)).try_init(),
     };

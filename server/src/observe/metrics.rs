@@ -43,8 +43,11 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let r = &registry;
-        let build = IntGaugeVec::new(Opts::new("mcp_server_build_info", "Version of this program; always 1"), &["version"])
-            .expect(NAMES);
+        let build = IntGaugeVec::new(
+            Opts::new("mcp_server_build_info", "Version of this program; always 1"),
+            &["version"],
+        )
+        .expect(NAMES);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         register(r, &build);
         gauge_f(r, "process_start_time_seconds", "Start time of the process since the epoch").set(now());
@@ -67,8 +70,11 @@ impl Metrics {
             in_flight: gauge(r, "mcp_server_requests_in_flight", "Requests that are being answered"),
             connections: gauge(r, "mcp_server_connections", "Open connections to the MCP endpoint"),
             connections_total: {
-                let counter = IntCounter::new("mcp_server_connections_total", "Connections accepted by the MCP endpoint")
-                    .expect(NAMES);
+                let counter = IntCounter::new(
+                    "mcp_server_connections_total",
+                    "Connections accepted by the MCP endpoint",
+                )
+                .expect(NAMES);
                 register(r, &counter);
                 counter
             },
@@ -80,7 +86,8 @@ impl Metrics {
             ),
             tool_panics: {
                 let counter =
-                    IntCounter::new("mcp_server_tool_panics_total", "Calls in which a tool panicked").expect(NAMES);
+                    IntCounter::new("mcp_server_tool_panics_total", "Calls in which a tool panicked")
+                        .expect(NAMES);
                 register(r, &counter);
                 counter
             },
@@ -101,7 +108,11 @@ impl Metrics {
                 "When the configuration in force was loaded, since the epoch",
             ),
             tools: gauge(r, "mcp_server_tools", "Tools that are served"),
-            ready: gauge(r, "mcp_server_ready", "1 where requests are answered, 0 while starting and stopping"),
+            ready: gauge(
+                r,
+                "mcp_server_ready",
+                "1 where requests are answered, 0 while starting and stopping",
+            ),
             resident: gauge(r, "process_resident_memory_bytes", "Resident memory"),
             open_fds: gauge(r, "process_open_fds", "Open file descriptors"),
             threads: gauge(r, "process_threads", "Threads"),

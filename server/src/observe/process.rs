@@ -41,6 +41,9 @@ mod tests {
     #[test]
     fn knows_this_process() {
         let process = super::sample();
-        assert!(process.resident_bytes > 100_000 && process.open_fds > 2 && process.threads > 0, "{process:?}");
+        assert!(
+            process.resident_bytes > 100_000 && process.open_fds > 2 && process.threads > 0,
+            "{process:?}"
+        );
     }
 }

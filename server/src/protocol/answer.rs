@@ -123,7 +123,10 @@ mod tests {
     fn a_large_result_is_not_copied() {
         let large = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(COPY_UP_TO)));
         let message = result("\"i\"", &large);
-        assert_eq!(text(&message), format!("{{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"result\":{}}}", text_of(&large)));
+        assert_eq!(
+            text(&message),
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":\"i\",\"result\":{}}}", text_of(&large))
+        );
         assert_eq!(message.len(), message.to_vec().len());
         assert!(std::ptr::eq(message.into_pieces()[1].as_ptr(), large.as_ptr()));
     }

@@ -23,8 +23,13 @@ pub struct Envelope<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind<'a> {
     /// Wants an answer under this id, which is JSON text: a string or an integer.
-    Request { id: &'a str, method: Cow<'a, str> },
-    Notification { method: Cow<'a, str> },
+    Request {
+        id: &'a str,
+        method: Cow<'a, str>,
+    },
+    Notification {
+        method: Cow<'a, str>,
+    },
     /// An answer of the client to a question of the server.
     Response,
 }
@@ -112,7 +117,9 @@ impl<'a> Envelope<'a> {
         };
         match message.params {
             Section::Object(params) if params.meta_is_object => Ok(Self { kind, params: params.params }),
-            Section::Object(_) => Err(refused(id, Code::MalformedMeta, "params._meta must be an object".into())),
+            Section::Object(_) => {
+                Err(refused(id, Code::MalformedMeta, "params._meta must be an object".into()))
+            }
             Section::Absent => Ok(Self { kind, params: Params::default() }),
             Section::Wrong => Err(refused(id, Code::MalformedMeta, "params must be an object".into())),
         }
@@ -138,16 +145,12 @@ fn is_id(json: &str) -> bool {
 }
 
 /// A member that should be an object.
+#[derive(Default)]
 enum Section<T> {
+    #[default]
     Absent,
     Object(T),
     Wrong,
-}
-
-impl<T> Default for Section<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 struct ParamsRead<'a> {
@@ -426,7 +429,12 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":[]}}"#, Some("1"), -32602),
         ] {
             let refused = Envelope::parse(text).unwrap_err();
-            assert_eq!((refused.id, refused.fault.code.number()), (id, code), "{text}: {}", refused.fault.message);
+            assert_eq!(
+                (refused.id, refused.fault.code.number()),
+                (id, code),
+                "{text}: {}",
+                refused.fault.message
+            );
         }
     }
 

@@ -80,7 +80,9 @@ impl LegacyVersion {
 pub fn decide(meta: &Meta<'_>, method: &str, header: Option<&str>) -> Result<Era, Fault> {
     match (&meta.protocol_version, method, header) {
         (Field::Text(_), ..) => Ok(Era::Modern),
-        (Field::Wrong, ..) => Err(malformed("_meta[\"io.modelcontextprotocol/protocolVersion\"] is not a string")),
+        (Field::Wrong, ..) => {
+            Err(malformed("_meta[\"io.modelcontextprotocol/protocolVersion\"] is not a string"))
+        }
         (Field::Absent, "initialize", _) => Ok(Era::Legacy(LegacyVersion::V2025_11_25)),
         (Field::Absent, "server/discover", _) => Err(without_version()),
         (Field::Absent, _, Some(version)) if is_modern(version) => Err(without_version()),

@@ -35,7 +35,12 @@ pub fn version(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
 /// Where one is missing, given twice, or disagrees.
 pub fn check_standard(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<(), Fault> {
     let version = params.meta.protocol_version.text().unwrap_or_default();
-    agree("MCP-Protocol-Version", single(headers, &PROTOCOL_VERSION)?, "the version in params._meta", version)?;
+    agree(
+        "MCP-Protocol-Version",
+        single(headers, &PROTOCOL_VERSION)?,
+        "the version in params._meta",
+        version,
+    )?;
     agree("Mcp-Method", single(headers, &METHOD)?, "method", method)?;
     let (field, path) = match mirrored(method) {
         None => return Ok(()),
@@ -75,7 +80,8 @@ fn collect(schema: &Map<String, Value>, path: &mut Vec<String>, found: &mut Vec<
     for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let Some(property) = property.as_object() else { continue };
         path.push(name.clone());
-        let scalar = matches!(property.get("type").and_then(Value::as_str), Some("string" | "integer" | "boolean"));
+        let scalar =
+            matches!(property.get("type").and_then(Value::as_str), Some("string" | "integer" | "boolean"));
         if let Some(Value::String(header)) = property.get("x-mcp-header").filter(|_| scalar) {
             let name = format!("{PARAM_PREFIX}{}", header.to_ascii_lowercase());
             if let Ok(header) = HeaderName::try_from(name) {
@@ -99,10 +105,11 @@ pub fn check_properties(
     if mirrored.is_empty() {
         return Ok(());
     }
-    let arguments: Value = arguments.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get())).map_err(|_| {
-        // Nesting that the guard lets pass at the edge, seen from the top of the message.
-        Fault::new(Code::InvalidParams, "params.arguments cannot be read")
-    })?;
+    let arguments: Value =
+        arguments.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get())).map_err(|_| {
+            // Nesting that the guard lets pass at the edge, seen from the top of the message.
+            Fault::new(Code::InvalidParams, "params.arguments cannot be read")
+        })?;
     for property in mirrored {
         let value = property.path.iter().try_fold(&arguments, |value, key| value.get(key));
         let value = value.filter(|value| !value.is_null());
@@ -135,7 +142,9 @@ fn same(value: &Value, header: &str) -> bool {
         Value::Bool(flag) => header == if *flag { "true" } else { "false" },
         Value::Number(number) => match (number.as_i128(), header.parse::<i128>()) {
             (Some(number), Ok(header)) => number == header,
-            _ => number.as_f64().zip(header.parse::<f64>().ok()).is_some_and(|(a, b)| a.total_cmp(&b).is_eq()),
+            _ => {
+                number.as_f64().zip(header.parse::<f64>().ok()).is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
+            }
         },
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
@@ -166,7 +175,8 @@ fn decode<'h>(name: &str, value: &'h str) -> Result<Cow<'h, str>, Fault> {
 #[must_use]
 pub fn encode(text: &str) -> String {
     let visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    let literal = visible && text.trim_matches(' ') == text && !text.is_empty() && !text.starts_with("=?base64?");
+    let literal =
+        visible && text.trim_matches(' ') == text && !text.is_empty() && !text.starts_with("=?base64?");
     if literal { text.to_owned() } else { format!("=?base64?{}?=", BASE64_STANDARD.encode(text)) }
 }
 
@@ -225,7 +235,11 @@ mod tests {
             (&[VERSION, ("mcp-method", "TOOLS/CALL"), ("mcp-name", "greet")], "\"greet\"", Err(-32020)),
             (&[VERSION, ("mcp-name", "greet")], "\"greet\"", Err(-32020)),
             (&[CALL, ("mcp-name", "greet")], "\"greet\"", Err(-32020)),
-            (&[("mcp-protocol-version", "2025-11-25"), CALL, ("mcp-name", "greet")], "\"greet\"", Err(-32020)),
+            (
+                &[("mcp-protocol-version", "2025-11-25"), CALL, ("mcp-name", "greet")],
+                "\"greet\"",
+                Err(-32020),
+            ),
             (&[VERSION, VERSION, CALL, ("mcp-name", "greet")], "\"greet\"", Err(-32020)),
             (&[VERSION, CALL], "7", Err(-32602)),
         ] {

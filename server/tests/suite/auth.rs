@@ -28,7 +28,8 @@ async fn a_missing_or_wrong_key_is_401_without_a_word_of_oauth() {
         assert!(!response.body.contains("resource_metadata"));
         assert!(response.json().get("id").is_none(), "the body was not read");
     }
-    let failures = |reason| counted(&server, &format!("mcp_server_auth_failures_total{{reason=\"{reason}\"}}"));
+    let failures =
+        |reason| counted(&server, &format!("mcp_server_auth_failures_total{{reason=\"{reason}\"}}"));
     assert_eq!((failures("missing"), failures("wrong"), failures("malformed")), (1, 2, 1));
 }
 
@@ -65,7 +66,8 @@ async fn disabled_does_not_look_at_keys() {
 async fn a_caller_is_refused_before_its_body_is_read() {
     let server = server(|config| config.service.auth.mode = None).await;
     let mut connection = Connection::open(server.address).await;
-    let head = request("POST", "/mcp", &[("Content-Type", "application/json"), ("Content-Length", "1000000")], "");
+    let head =
+        request("POST", "/mcp", &[("Content-Type", "application/json"), ("Content-Length", "1000000")], "");
     connection.write(head).await;
     assert_eq!(connection.read().await.unwrap().status, 401, "though not a byte of the body was sent");
 }

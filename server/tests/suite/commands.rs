@@ -43,9 +43,13 @@ fn the_classic_file_starts_as_it_is_and_greets() {
     let older = call(&["--era", "legacy", "greet", r#"{"name":"Ada"}"#]);
     assert_eq!(stdout(&older), "Hello, Ada!\n", "{}", stderr(&older));
     assert_eq!(stdout(&call(&["--list"])), "greet  Say hello to somebody.\n");
-    let whole: Value = serde_json::from_str(&stdout(&call(&["--json", "greet", r#"{"name":"Ada"}"#]))).unwrap();
+    let whole: Value =
+        serde_json::from_str(&stdout(&call(&["--json", "greet", r#"{"name":"Ada"}"#]))).unwrap();
     assert_eq!(whole["content"][0]["text"], "Hello, Ada!");
-    let named = run(home.path(), &["call", "greet", r#"{"name":"Ada"}"#, "--url", &served.url(), "--config", "production.json"]);
+    let named = run(
+        home.path(),
+        &["call", "greet", r#"{"name":"Ada"}"#, "--url", &served.url(), "--config", "production.json"],
+    );
     assert_eq!(stdout(&named), "Hello, Ada!\n", "{}", stderr(&named));
 
     let failed = call(&["greet", "{}"]);
@@ -97,7 +101,8 @@ fn a_missing_file_is_made_and_a_read_only_place_is_no_error() {
     let disabled = [("MCP_AUTH_ENABLED", "false")];
     let served = Served::start_with(home.path(), &["--config", "config/production.json"], &disabled);
     let made: Value =
-        serde_json::from_str(&fs::read_to_string(home.path().join("config/production.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs::read_to_string(home.path().join("config/production.json")).unwrap())
+            .unwrap();
     assert_eq!(made["serverName"], "production-mcp-server");
     assert!(status(&served)["config"]["file"].as_str().unwrap().ends_with("production.json"));
 }
@@ -112,7 +117,10 @@ fn check_config_tells_everything_or_that_there_is_nothing() {
     let good = check("good.json", r#"{"tools":[{"name":"a","text":"x"}]}"#);
     assert_eq!((good.status.code(), stdout(&good).as_str()), (Some(0), "good.json is valid: 1 tool\n"));
     let classic = check("classic.json", CLASSIC);
-    assert_eq!((classic.status.code(), stdout(&classic).as_str()), (Some(0), "classic.json is valid: 0 tools\n"));
+    assert_eq!(
+        (classic.status.code(), stdout(&classic).as_str()),
+        (Some(0), "classic.json is valid: 0 tools\n")
+    );
     let unknown = check("unknown.json", r#"{"serverNane":"x"}"#);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("unknown.json:1:"), "{}", stderr(&unknown));
@@ -131,7 +139,8 @@ fn print_config_prints_what_is_in_force() {
     let defaults: Value = serde_json::from_str(&stdout(&defaults)).unwrap();
     assert_eq!(defaults["performance"]["requestTimeout"], "30s");
     fs::write(home.path().join("c.json"), r#"{"auth":{"apiKey":{"value":"canary-5f1d"}}}"#).unwrap();
-    let printed = program(home.path()).args(["print-config", "c.json"]).env("MCP_SERVER_NAME", "n").output().unwrap();
+    let printed =
+        program(home.path()).args(["print-config", "c.json"]).env("MCP_SERVER_NAME", "n").output().unwrap();
     assert!(stdout(&printed).contains("\"serverName\": \"n\""));
     assert!(!stdout(&printed).contains("canary"), "secrets are not printed");
 }
@@ -142,9 +151,11 @@ fn health_asks_the_admin_port() {
     let served = Served::start_with(home.path(), &[], &[("MCP_AUTH_ENABLED", "false")]);
     let url = format!("http://{}/ready", served.admin);
     assert_eq!(stdout(&run(home.path(), &["health", "--url", &url])), "ready\n");
-    let address = format!("0.0.0.0:{}", served.admin.port());
-    let by_environment =
-        program(home.path()).arg("health").env("MCP_HTTP_ADMIN_ADDRESS", &address).output().unwrap();
+    let by_environment = program(home.path())
+        .arg("health")
+        .env("MCP_HTTP_ADMIN_ADDRESS", served.admin.to_string())
+        .output()
+        .unwrap();
     assert!(by_environment.status.success(), "{}", stderr(&by_environment));
     drop(served);
     let gone = run(home.path(), &["health", "--url", &url]);
@@ -193,6 +204,10 @@ fn the_admin_port_tells_what_there_is() {
         assert!(metrics.contains(name), "{name} is not in\n{metrics}");
     }
     assert_eq!(get(served.admin, "/elsewhere").0, 404);
-    let off = Served::start_with(home.path(), &[], &[("MCP_AUTH_ENABLED", "false"), ("MCP_METRICS_ENABLED", "false")]);
+    let off = Served::start_with(
+        home.path(),
+        &[],
+        &[("MCP_AUTH_ENABLED", "false"), ("MCP_METRICS_ENABLED", "false")],
+    );
     assert_eq!(get(off.admin, "/metrics").0, 404);
 }

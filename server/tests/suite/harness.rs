@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use mcp_server::auth::keyring::{Key, Keyring};
@@ -25,19 +24,19 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 /// Longer than anything here takes on a busy machine; only a hang gets to see it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tools that do what a test needs.
 #[derive(Debug)]
-pub struct TestBackend {
+pub(crate) struct TestBackend {
     catalogue: watch::Sender<Arc<Catalogue>>,
     health: watch::Sender<Health>,
     /// Calls of `wait` that have begun, cancelled, ended by themselves.
-    pub begun: watch::Sender<usize>,
-    pub cancelled: watch::Sender<usize>,
-    pub ended: watch::Sender<usize>,
+    pub(crate) begun: watch::Sender<usize>,
+    pub(crate) cancelled: watch::Sender<usize>,
+    pub(crate) ended: watch::Sender<usize>,
     /// A call of `wait` ends with each permit.
-    pub release: Semaphore,
+    pub(crate) release: Semaphore,
 }
 
 impl TestBackend {
@@ -47,9 +46,11 @@ impl TestBackend {
             ToolEntry { name: name.into(), definition: Raw::of(&definition) }
         };
         let any = json!({"type": "object"});
-        let mirrored = json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}});
+        let mirrored =
+            json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}});
         let names = ["echo", "wait", "panic", "fail", "large", "shape", "grüß"];
-        let tools = names.iter().map(|name| entry(name, any.clone())).chain([entry("mirrored", mirrored)]).collect();
+        let tools =
+            names.iter().map(|name| entry(name, any.clone())).chain([entry("mirrored", mirrored)]).collect();
         Arc::new(Self {
             catalogue: watch::Sender::new(Arc::new(Catalogue { tools })),
             health: watch::Sender::new(Health::Healthy),
@@ -62,7 +63,7 @@ impl TestBackend {
 }
 
 /// Waits until a counter has reached a number.
-pub async fn reaches(counter: &watch::Sender<usize>, number: usize) {
+pub(crate) async fn reaches(counter: &watch::Sender<usize>, number: usize) {
     let mut counter = counter.subscribe();
     tokio::time::timeout(PATIENCE, counter.wait_for(|value| *value >= number)).await.unwrap().unwrap();
 }
@@ -76,7 +77,8 @@ impl Backend for TestBackend {
             let text = |text: &str| json!({"content": [{"type": "text", "text": text}]});
             match call.tool.as_str() {
                 "echo" | "mirrored" | "grüß" => {
-                    let arguments = call.arguments.map_or("nothing".to_owned(), |raw| raw.as_str().to_owned());
+                    let arguments =
+                        call.arguments.map_or("nothing".to_owned(), |raw| raw.as_str().to_owned());
                     let principal = cx.principal.as_deref().unwrap_or("nobody");
                     answer(text(&format!("{principal}: {arguments}")), false)
                 }
@@ -120,20 +122,20 @@ impl Backend for TestBackend {
 }
 
 /// A server behind a port of its own.
-pub struct Server {
-    pub address: SocketAddr,
-    pub backend: Arc<TestBackend>,
-    pub dispatcher: Arc<Dispatcher>,
-    pub lifecycle: Arc<Lifecycle>,
-    pub serving: Serving,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) backend: Arc<TestBackend>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    /// Serves for as long as it is held.
+    _serving: Serving,
 }
 
 /// A server that lets everybody in, with changes to its configuration.
-pub async fn server(change: impl FnOnce(&mut ServerConfig)) -> Server {
+pub(crate) async fn server(change: impl FnOnce(&mut ServerConfig)) -> Server {
     server_with(change, Patience::default(), 100).await
 }
 
-pub async fn server_with(
+pub(crate) async fn server_with(
     change: impl FnOnce(&mut ServerConfig),
     patience: Patience,
     max_connections: usize,
@@ -149,7 +151,7 @@ pub async fn server_with(
     let dispatcher = Arc::new(Dispatcher::new(backend.clone(), snapshot, metrics.clone()));
     let lifecycle = Arc::new(Lifecycle::new());
     lifecycle.enter(Stage::Ready);
-    let door = Arc::new(Door::new(dispatcher.clone(), lifecycle.clone(), "/mcp".to_owned()));
+    let door = Arc::new(Door::new(dispatcher.clone(), lifecycle, "/mcp".to_owned()));
     let listener = Listener::open("127.0.0.1:0").await.unwrap();
     let address = listener.local();
     let settings = Settings {
@@ -159,28 +161,28 @@ pub async fn server_with(
         accepted: Some(metrics.connections_total.clone()),
     };
     let serving = listener.serve(move |request, busy| door.clone().serve(request, busy), settings);
-    Server { address, backend, dispatcher, lifecycle, serving }
+    Server { address, backend, dispatcher, _serving: serving }
 }
 
 /// An HTTP response.
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Response {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     /// Status and JSON-RPC code.
-    pub fn refusal(&self) -> (u16, i64) {
+    pub(crate) fn refusal(&self) -> (u16, i64) {
         let body = self.json();
         assert_eq!(body["jsonrpc"], "2.0", "{body}");
         assert!(body.get("result").is_none(), "{body}");
@@ -188,7 +190,7 @@ impl Response {
     }
 
     /// The result of a successful answer.
-    pub fn result(&self) -> Value {
+    pub(crate) fn result(&self) -> Value {
         let body = self.json();
         assert_eq!(self.status, 200, "{body}");
         assert!(body.get("error").is_none(), "{body}");
@@ -197,22 +199,22 @@ impl Response {
 }
 
 /// A connection on which a test writes bytes.
-pub struct Connection {
-    pub stream: TcpStream,
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
     }
 
-    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
     /// Reads one response; none where the server closed the connection first.
-    pub async fn read(&mut self) -> Option<Response> {
+    pub(crate) async fn read(&mut self) -> Option<Response> {
         tokio::time::timeout(PATIENCE, self.read_in_time()).await.expect("an answer in time")
     }
 
@@ -227,7 +229,9 @@ impl Connection {
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers: Vec<_> = lines
-            .map(|line| line.split_once(':').map(|(key, value)| (key.to_owned(), value.trim().to_owned())).unwrap())
+            .map(|line| {
+                line.split_once(':').map(|(key, value)| (key.to_owned(), value.trim().to_owned())).unwrap()
+            })
             .collect();
         let length = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-length"));
         let length: usize = length.map_or(0, |(_, value)| value.parse().unwrap());
@@ -239,25 +243,21 @@ impl Connection {
     }
 
     async fn more(&mut self) -> Option<()> {
-        let mut piece = [0; 16 * 1024];
-        match self.stream.read(&mut piece).await {
+        match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) | Err(_) => None,
-            Ok(read) => {
-                self.buffer.extend_from_slice(&piece[..read]);
-                Some(())
-            }
+            Ok(_) => Some(()),
         }
     }
 
     /// Waits until the server closes the connection, without having sent anything more.
-    pub async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         let answer = self.read().await;
         assert!(answer.is_none(), "{answer:?}");
     }
 }
 
 /// The text of a request.
-pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut text = format!("{method} {path} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text.push_str("Host: localhost\r\n");
@@ -272,22 +272,28 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
 }
 
 /// Sends one request on a connection of its own.
-pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+pub(crate) async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response {
     let mut connection = Connection::open(address).await;
     connection.write(request(method, path, headers, body)).await;
     connection.read().await.expect("an answer")
 }
 
-pub const JSON: (&str, &str) = ("Content-Type", "application/json");
+pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// POSTs a body to the endpoint with these headers besides the content type.
-pub async fn post(address: SocketAddr, headers: &[(&str, &str)], body: &str) -> Response {
+pub(crate) async fn post(address: SocketAddr, headers: &[(&str, &str)], body: &str) -> Response {
     let headers: Vec<_> = [JSON].into_iter().chain(headers.iter().copied()).collect();
     send(address, "POST", "/mcp", &headers, body).await
 }
 
 /// Metadata of a modern request.
-pub fn meta() -> Value {
+pub(crate) fn meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
@@ -296,7 +302,7 @@ pub fn meta() -> Value {
 }
 
 /// The body of a modern request.
-pub fn modern_body(id: Value, method: &str, mut params: Value) -> String {
+pub(crate) fn modern_body(id: Value, method: &str, mut params: Value) -> String {
     if params.get("_meta").is_none() {
         params["_meta"] = meta();
     }
@@ -304,7 +310,7 @@ pub fn modern_body(id: Value, method: &str, mut params: Value) -> String {
 }
 
 /// A modern request with the headers that mirror it.
-pub async fn modern(address: SocketAddr, method: &str, params: Value) -> Response {
+pub(crate) async fn modern(address: SocketAddr, method: &str, params: Value) -> Response {
     let name = params["name"].as_str().map(mcp_server::protocol::headers::encode);
     let mut headers = vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", method)];
     headers.extend(name.as_deref().map(|name| ("Mcp-Name", name)));
@@ -312,38 +318,33 @@ pub async fn modern(address: SocketAddr, method: &str, params: Value) -> Respons
 }
 
 /// A modern call of a tool.
-pub async fn call(address: SocketAddr, tool: &str, arguments: Value) -> Response {
+pub(crate) async fn call(address: SocketAddr, tool: &str, arguments: Value) -> Response {
     modern(address, "tools/call", json!({"name": tool, "arguments": arguments})).await
 }
 
 /// A request as clients of 2025-11-25 send it.
-pub async fn legacy(address: SocketAddr, method: &str, params: Value) -> Response {
+pub(crate) async fn legacy(address: SocketAddr, method: &str, params: Value) -> Response {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     post(address, &[("MCP-Protocol-Version", "2025-11-25")], &body).await
 }
 
 /// The text of a result's first content block.
-pub fn text(result: &Value) -> &str {
+pub(crate) fn text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text in {result}"))
 }
 
 /// How often requests ended so.
-pub fn counted(server: &Server, line: &str) -> u64 {
+pub(crate) fn counted(server: &Server, line: &str) -> u64 {
     let metrics = server.dispatcher.metrics.render().unwrap();
     let value = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
     value.unwrap_or(0)
 }
 
 /// Waits until something is so: for what no event tells.
-pub async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !check().await {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// The bytes of a body, for tests that count them.
-pub fn bytes(length: usize) -> Bytes {
-    vec![b' '; length].into()
 }

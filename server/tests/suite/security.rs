@@ -62,7 +62,8 @@ async fn origins_are_checked_on_every_method_before_anything_else() {
 async fn a_browser_on_an_allowed_page_may_call() {
     let server = server(|_| {}).await;
     let page = ("Origin", "http://localhost:6274");
-    let asked = [page, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "mcp-method")];
+    let asked =
+        [page, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "mcp-method")];
     let preflight = send(server.address, "OPTIONS", "/mcp", &asked, "").await;
     assert_eq!(preflight.status, 204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some(page.1));
@@ -73,7 +74,11 @@ async fn a_browser_on_an_allowed_page_may_call() {
     assert_eq!(response.header("access-control-allow-origin"), Some(page.1));
     assert!(response.header("access-control-expose-headers").unwrap().contains("WWW-Authenticate"));
     assert_eq!(response.header("vary"), Some("Origin"));
-    assert_eq!(send(server.address, "OPTIONS", "/mcp", &[], "").await.status, 405, "without an origin nobody asks");
+    assert_eq!(
+        send(server.address, "OPTIONS", "/mcp", &[], "").await.status,
+        405,
+        "without an origin nobody asks"
+    );
 }
 
 #[tokio::test]
@@ -96,15 +101,26 @@ async fn health_and_readiness_say_one_word() {
     let server = server(|config| config.service.auth.mode = None).await;
     for (path, word) in [("/health", "ok\n"), ("/ready", "ready\n")] {
         let response = send(server.address, "GET", path, &[("Host", "10.1.2.3:8080")], "").await;
-        assert_eq!((response.status, response.body.as_str()), (200, word), "probes name any host and have no key");
+        assert_eq!(
+            (response.status, response.body.as_str()),
+            (200, word),
+            "probes name any host and have no key"
+        );
     }
     for path in ["/metrics", "/status"] {
-        assert_eq!(send(server.address, "GET", path, &[], "").await.status, 404, "{path} is on the admin port only");
+        assert_eq!(
+            send(server.address, "GET", path, &[], "").await.status,
+            404,
+            "{path} is on the admin port only"
+        );
     }
 }
 
 #[test]
 fn requests_of_tests_are_what_they_seem() {
     let text = request("POST", "/mcp", &[JSON], "{}");
-    assert_eq!(text, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+    assert_eq!(
+        text,
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    );
 }

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use serde_json::json;
 
 use crate::harness::PATIENCE;
-use crate::process::{Served, get, program, run, stderr, until};
+use crate::process::{ANY_ADMIN_PORT, Served, get, program, run, stderr, until};
 
 #[test]
 fn a_term_drains_and_ends_with_0() {
@@ -54,7 +54,7 @@ fn a_port_that_is_taken_names_the_address_and_the_flag() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for (flag, other) in [("--address", "--admin-address"), ("--admin-address", "--address")] {
-        let output = run(home.path(), &["serve", flag, &taken, other, "127.0.0.1:0"]);
+        let output = run(home.path(), &["serve", flag, &taken, other, ANY_ADMIN_PORT]);
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(&taken) && stderr(&output).contains(flag), "{}", stderr(&output));
     }
@@ -77,14 +77,14 @@ fn a_bad_configuration_ends_with_2_and_every_problem() {
 fn keys_are_never_left_out_silently() {
     let home = tempfile::tempdir().unwrap();
     let in_cluster = program(home.path())
-        .args(["serve", "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"])
+        .args(["serve", "--address", "127.0.0.1:0", "--admin-address", ANY_ADMIN_PORT])
         .env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
         .output()
         .unwrap();
     assert_eq!(in_cluster.status.code(), Some(1));
     assert!(stderr(&in_cluster).contains("Secret"), "{}", stderr(&in_cluster));
     let nowhere = program(home.path())
-        .args(["serve", "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"])
+        .args(["serve", "--address", "127.0.0.1:0", "--admin-address", ANY_ADMIN_PORT])
         .env("XDG_STATE_HOME", "/proc/nowhere")
         .output()
         .unwrap();

@@ -56,7 +56,10 @@ fn both_eras_are_spoken_and_nothing_else_is_written() {
     session.say("");
     session.say(&json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "greet", "arguments": {"name": "Ada"}}}).to_string());
     let answer = session.hear();
-    assert_eq!((&answer["id"], answer["result"]["content"][0]["text"].as_str()), (&json!(3), Some("Hello, Ada!")));
+    assert_eq!(
+        (&answer["id"], answer["result"]["content"][0]["text"].as_str()),
+        (&json!(3), Some("Hello, Ada!"))
+    );
     assert!(answer["result"].get("resultType").is_none());
     let params = json!({"name": "greet", "arguments": {"name": "Bob"}, "_meta": meta()});
     session.say(&modern_body("x".into(), "tools/call", params));
@@ -78,12 +81,15 @@ fn the_end_of_input_lets_calls_finish() {
     let mut session = Session::start(home.path());
     for id in 0..50 {
         let params = json!({"name": "greet", "arguments": {"name": "x".repeat(id)}});
-        session.say(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string());
+        session
+            .say(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string());
     }
     drop(session.child.stdin.take());
-    let mut ids: Vec<_> = session.lines.by_ref().map(|line| {
-        serde_json::from_str::<Value>(&line.unwrap()).unwrap()["id"].as_u64().unwrap()
-    }).collect();
+    let mut ids: Vec<_> = session
+        .lines
+        .by_ref()
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()["id"].as_u64().unwrap())
+        .collect();
     ids.sort_unstable();
     assert_eq!(ids, (0..50).collect::<Vec<_>>());
     assert_eq!(exit_code(&mut session.child), 0);
@@ -103,7 +109,8 @@ async fn a_cancelled_request_stops_and_is_not_answered() {
     let (answers, mut requests) = tokio::io::split(ours);
     let mut answers = tokio::io::BufReader::new(answers).lines();
     let mut say = async |message: Value| requests.write_all(format!("{message}\n").as_bytes()).await.unwrap();
-    let wait = |id: Value| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "wait"}});
+    let wait =
+        |id: Value| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "wait"}});
     say(wait(json!(1))).await;
     say(wait(json!("1"))).await;
     reaches(&server.backend.begun, 2).await;
