@@ -158,12 +158,22 @@ pub(crate) fn unseen_status() -> Value {
 /// The last touches to the whole schema.
 ///
 /// - No `nullable`: the API server then prunes nulls, and `has()` in a rule means what it says.
+/// - No `null` among the values of an enumeration, for the same reason.
 /// - No `title`: nothing shows it.
+/// - Descriptions without the line breaks of the source: `kubectl explain` breaks lines itself.
 pub(crate) fn in_order(schema: JSONSchemaProps) -> JSONSchemaProps {
     let mut value = serde_json::to_value(schema).expect("a schema is JSON");
     each_schema(&mut value, &mut |schema| {
         schema.remove("nullable");
         schema.remove("title");
+        if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+            values.retain(|value| !value.is_null());
+        }
+        if let Some(Value::String(text)) = schema.get_mut("description") {
+            let paragraphs: Vec<String> =
+                text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+            *text = paragraphs.join("\n\n");
+        }
     });
     serde_json::from_value(value).expect("what was a schema before is one still")
 }

@@ -5,6 +5,8 @@ mod accept;
 mod examples;
 mod schema;
 
+use std::sync::LazyLock;
+
 use kube::core::cel;
 use serde_json::Value;
 
@@ -25,19 +27,30 @@ fn at<'a>(schema: &'a Value, path: &str) -> &'a Value {
     })
 }
 
-/// What an API server would say of an object: the bounds of the schema, then its rules. Empty: it takes the object.
-fn refusals(object: &Value) -> Vec<String> {
+/// What stands at the door of an API server.
+struct Door {
+    schema: Value,
+    bounds: jsonschema::Validator,
+    rules: cel::CompiledSchema,
+}
+
+static DOOR: LazyLock<Door> = LazyLock::new(|| {
     let mut schema = root();
+    let rules = cel::compile_schema(&schema);
     // An API server knows `metadata` by itself.
     schema["properties"]["metadata"] = serde_json::json!({"type": "object"});
-    let (pruned, _) = prune(&schema, object, "");
-    let structure = jsonschema::draft202012::new(&schema).unwrap();
+    Door { bounds: jsonschema::draft202012::new(&schema).unwrap(), rules, schema }
+});
+
+/// What an API server would say of an object: the bounds of the schema, then its rules. Empty: it takes the object.
+fn refusals(object: &Value) -> Vec<String> {
+    let (pruned, _) = prune(&DOOR.schema, object, "");
     let bounds: Vec<String> =
-        structure.iter_errors(&pruned).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        DOOR.bounds.iter_errors(&pruned).map(|error| format!("{}: {error}", error.instance_path())).collect();
     if !bounds.is_empty() {
         return bounds;
     }
-    match cel::Validator::new().validate(&root(), &pruned, None) {
+    match cel::Validator::new().validate_compiled(&DOOR.rules, &pruned, None) {
         Ok(()) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }
@@ -52,9 +65,9 @@ fn prune(schema: &Value, object: &Value, path: &str) -> (Value, Vec<String>) {
             let mut kept = serde_json::Map::new();
             for (key, value) in map {
                 let path = format!("{path}.{key}");
-                let known = schema["properties"].get(key).or_else(|| {
-                    schema.get("additionalProperties").filter(|schema| schema.is_object())
-                });
+                let known = schema["properties"]
+                    .get(key)
+                    .or_else(|| schema.get("additionalProperties").filter(|schema| schema.is_object()));
                 match known {
                     Some(schema) => {
                         let (value, below) = prune(schema, value, &path);
