@@ -1,10 +1,8 @@
 //! How long to wait before trying again: for one object that fails, and for a watch that does.
 //!
-//! kube gives a controller no backoff per object, and its error policy is not told of successes: the map here is fed by
-//! the guard, which sees both.
+//! kube gives a controller no backoff per object, and its error policy is not told of successes: the attempts are counted by the guard,
+//! which sees both.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -35,41 +33,11 @@ impl Range {
     }
 }
 
-/// The failed attempts of each object, by uid.
-#[derive(Debug, Default)]
-pub struct Backoff {
-    attempts: Mutex<HashMap<String, u32>>,
-}
-
-impl Backoff {
-    /// The wait after one more failure of this object.
-    pub fn failed(&self, uid: &str) -> Duration {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = attempts.entry(uid.to_owned()).or_insert(0);
-        let wait = OBJECTS.wait(*attempt, random::fraction());
-        *attempt = attempt.saturating_add(1);
-        wait
-    }
-
-    /// The object reconciled, or is gone: its next failure is a first one again.
-    pub fn reset(&self, uid: &str) {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
-
-    /// Forgets every object that is not among the living.
-    pub fn retain(&self, living: &HashSet<String>) {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| living.contains(uid));
-    }
-
-    /// How many objects are failing now.
-    pub fn len(&self) -> usize {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Whether no object is failing.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
+/// Counts one more failed attempt, and returns the wait after it.
+pub fn failed(attempts: &mut u32) -> Duration {
+    let wait = OBJECTS.wait(*attempts, random::fraction());
+    *attempts = attempts.saturating_add(1);
+    wait
 }
 
 /// After this long without a failure, a watch counts as healthy again.
@@ -115,24 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn a_success_makes_the_next_failure_a_first_one() {
-        let backoff = Backoff::default();
-        for _ in 0..10 {
-            backoff.failed("a");
+    fn the_first_failure_waits_least() {
+        let mut attempts = 0;
+        assert_eq!(failed(&mut attempts), OBJECTS.min);
+        for _ in 0..100 {
+            assert!((OBJECTS.min..=OBJECTS.max).contains(&failed(&mut attempts)));
         }
-        assert_eq!(backoff.len(), 1);
-        backoff.reset("a");
-        assert!(backoff.is_empty());
-        assert_eq!(backoff.failed("a"), Duration::from_secs(1));
-    }
-
-    #[test]
-    fn the_dead_are_forgotten() {
-        let backoff = Backoff::default();
-        backoff.failed("a");
-        backoff.failed("b");
-        backoff.retain(&HashSet::from(["b".to_owned()]));
-        assert_eq!(backoff.len(), 1);
+        assert_eq!(attempts, 101);
     }
 
     #[tokio::test(start_paused = true)]

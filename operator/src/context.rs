@@ -15,7 +15,7 @@ use mcp_desired::Settings;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::backoff::Backoff;
+use crate::by_uid::ByUid;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::events::Events;
@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::operator::Operator;
 use crate::pods::Pods;
 use crate::readiness::Readiness;
-use crate::reconcile::apply::key::Stuck;
+use crate::reconcile::apply::key::Witness;
 use crate::reconcile::conflicts::Conflicts;
 use crate::reconcile::status::Statuses;
 use crate::watch::{Failures, Subject};
@@ -45,11 +45,15 @@ pub struct Context {
     /// What we wrote to statuses and the watch has not shown yet.
     pub statuses: Statuses,
     /// Names that were taken when we last looked.
-    pub conflicts: Conflicts,
-    /// Pods for whose sake a missing key was already thought of.
-    pub stuck: Stuck,
-    /// Failed attempts.
-    pub backoff: Backoff,
+    pub conflicts: ByUid<Conflicts>,
+    /// What is known of the generated keys beside what the ConfigMaps say.
+    pub keys: ByUid<Witness>,
+    /// Uids of pods for whose sake a missing key was already thought of.
+    pub stuck: ByUid<HashSet<String>>,
+    /// Marks of changed ConfigMaps of which the pods have not been told: a change outlives a pass whose answer was lost.
+    pub nudges: ByUid<String>,
+    /// Failed attempts in a row.
+    pub attempts: ByUid<u32>,
     /// Where to tell of changes.
     pub events: Events,
     /// Counters.
@@ -142,9 +146,11 @@ impl Context {
             settings: operator.settings.clone(),
             caches: Caches::default(),
             statuses: Statuses::default(),
-            conflicts: Conflicts::default(),
-            stuck: Stuck::default(),
-            backoff: Backoff::default(),
+            conflicts: ByUid::default(),
+            keys: ByUid::default(),
+            stuck: ByUid::default(),
+            nudges: ByUid::default(),
+            attempts: ByUid::default(),
             events: operator.events.clone(),
             metrics: operator.metrics.clone(),
             readiness: operator.readiness.clone(),
@@ -167,18 +173,22 @@ impl Context {
     /// An McpServer is gone: nothing is remembered of it.
     pub fn forget(&self, gone: &ObjectMeta) {
         if let Some(uid) = gone.uid.as_deref() {
-            self.backoff.reset(uid);
+            self.attempts.forget(uid);
             self.statuses.forget(uid);
             self.conflicts.forget(uid);
+            self.keys.forget(uid);
             self.stuck.forget(uid);
+            self.nudges.forget(uid);
         }
     }
 
     /// Forgets every McpServer that is not among the living: deletions may have been missed while a watch was down.
     pub fn retain(&self, living: &HashSet<String>) {
-        self.backoff.retain(living);
+        self.attempts.retain(living);
         self.statuses.retain(living);
         self.conflicts.retain(living);
+        self.keys.retain(living);
         self.stuck.retain(living);
+        self.nudges.retain(living);
     }
 }

@@ -61,18 +61,24 @@ pub fn run(
     let caches = &cx.caches;
     let controller = Controller::for_stream(main, servers.clone())
         .with_config(controller::Config::default().concurrency(concurrency))
-        .watches_stream(child(&cx, "ServiceAccounts", &caches.service_accounts, trim::metadata), owners)
-        .watches_stream(child(&cx, "ConfigMaps", &caches.config_maps, trim::metadata), owners)
-        .watches_stream(child(&cx, "Services", &caches.services, trim::metadata), owners)
-        .watches_stream(child(&cx, "Deployments", &caches.deployments, trim::deployment), owners)
-        .watches_stream(pods(&cx), owners)
+        .watches_stream(child(&cx, "ServiceAccounts", &caches.service_accounts, trim::metadata), |child| {
+            owners(&child)
+        })
+        .watches_stream(child(&cx, "ConfigMaps", &caches.config_maps, trim::metadata), |child| owners(&child))
+        .watches_stream(child(&cx, "Services", &caches.services, trim::metadata), |child| owners(&child))
+        .watches_stream(child(&cx, "Deployments", &caches.deployments, trim::deployment), |child| {
+            owners(&child)
+        })
+        .watches_stream(pods(&cx), |child| owners(&child))
         .graceful_shutdown_on(stop.cancelled_owned());
-    let running = controller.run(guard::reconcile, guard::error_policy, cx).for_each(|result| async move {
-        // Failures were logged and counted by the guard, with their context; what is left is the end of objects.
-        if let Err(error) = result {
-            debug!(%error, "reconcile request without an object");
-        }
-    });
+    let running = controller
+        .run(guard::reconcile, |object, error, cx| guard::error_policy(&object, error, &cx), cx)
+        .for_each(|result| async move {
+            // Failures were logged and counted by the guard, with their context; what is left is the end of objects.
+            if let Err(error) = result {
+                debug!(%error, "reconcile request without an object");
+            }
+        });
     (servers, running)
 }
 
@@ -138,7 +144,7 @@ fn trigger(meta: &ObjectMeta) -> Trigger {
 
 /// The McpServers that a child concerns: the owner it names and the instance it is labelled with. Usually they are one; a child
 /// that lost either still finds the other.
-fn owners(child: Trigger) -> Vec<ObjectRef<Guarded>> {
+fn owners(child: &Trigger) -> Vec<ObjectRef<Guarded>> {
     let namespace = child.metadata.namespace.clone().unwrap_or_default();
     let group_version = McpServer::api_version(&());
     let mut names: Vec<String> = child
@@ -167,7 +173,7 @@ mod tests {
 
     fn names(meta: serde_json::Value) -> Vec<String> {
         let meta: ObjectMeta = serde_json::from_value(meta).unwrap();
-        owners(trigger(&meta))
+        owners(&trigger(&meta))
             .iter()
             .map(|server| format!("{}/{}", server.namespace.clone().unwrap(), server.name))
             .collect()

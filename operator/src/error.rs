@@ -240,11 +240,9 @@ mod tests {
 
     #[test]
     fn the_servers_wish_to_be_left_alone_is_kept() {
-        let mut status = Status { code: 429, ..Status::default() };
-        status.details = Some(kube::core::response::StatusDetails {
-            retry_after_seconds: 5,
-            ..kube::core::response::StatusDetails::default()
-        });
+        let status: Status =
+            serde_json::from_value(serde_json::json!({"code": 429, "details": {"retryAfterSeconds": 5}}))
+                .unwrap();
         let error = Error::api("list Pods", kube::Error::Api(Box::new(status)));
         assert_eq!(error.retry(), Retry::NotBefore(Duration::from_secs(5)));
     }

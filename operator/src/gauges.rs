@@ -12,7 +12,7 @@ pub fn update(metrics: &Metrics, controllers: &[(Arc<Context>, Servers)]) {
     let mut by_condition: BTreeMap<(String, String), i64> = BTreeMap::new();
     let (mut unreadable, mut backing_off) = (0, 0_usize);
     for (cx, servers) in controllers {
-        backing_off += cx.backoff.len();
+        backing_off += cx.attempts.len();
         for server in servers.state() {
             let Ok(server) = &server.0 else {
                 unreadable += 1;

@@ -16,6 +16,7 @@ use prometheus::IntGauge;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
+use crate::backoff;
 use crate::context::{Context, Guarded};
 use crate::error::{Error, Reason, Retry};
 use crate::events::Note;
@@ -49,7 +50,7 @@ pub async fn reconcile(object: Arc<Guarded>, cx: Arc<Context>) -> Result<Action,
         uid = server.uid(),
         generation = server.metadata.generation
     );
-    guarded(server, &cx).instrument(span).await
+    Box::pin(guarded(server, &cx)).instrument(span).await
 }
 
 async fn guarded(server: &McpServer, cx: &Context) -> Result<Action, Error> {
@@ -61,7 +62,7 @@ async fn guarded(server: &McpServer, cx: &Context) -> Result<Action, Error> {
     let _in_flight = InFlight::begin(&metrics.in_flight);
     let started = Instant::now();
     let server = cx.statuses.newest(server);
-    let result = bounded(DEADLINE, reconcile::reconcile(&server, cx)).await;
+    let result = bounded(DEADLINE, Box::pin(reconcile::reconcile(&server, cx))).await;
     let written = bounded(STATUS_DEADLINE, status::write(&server, &result, cx)).await;
     let (label, done) = match (result, written) {
         (Ok(Outcome { failure: Some(error), .. }) | Err(error), _) | (Ok(_), Err(error)) => {
@@ -76,7 +77,7 @@ async fn guarded(server: &McpServer, cx: &Context) -> Result<Action, Error> {
     match &done {
         Ok(_) => {
             debug!(outcome = label, "reconciled");
-            cx.backoff.reset(uid(&server));
+            cx.attempts.forget(uid(&server));
         }
         Err(error) => {
             metrics.errors.with_label_values(&[error.reason().as_str()]).inc();
@@ -97,13 +98,12 @@ async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Error>
 }
 
 /// When a failed object is tried again.
-pub fn error_policy(object: Arc<Guarded>, error: &Error, cx: Arc<Context>) -> Action {
+pub fn error_policy(object: &Guarded, error: &Error, cx: &Context) -> Action {
+    let backoff = || cx.attempts.with(object.meta().uid.as_deref().unwrap_or_default(), backoff::failed);
     let wait = match error.retry() {
         Retry::Soon(wait) => wait,
-        Retry::Backoff => cx.backoff.failed(object.meta().uid.as_deref().unwrap_or_default()),
-        Retry::NotBefore(least) => {
-            cx.backoff.failed(object.meta().uid.as_deref().unwrap_or_default()).max(least)
-        }
+        Retry::Backoff => backoff(),
+        Retry::NotBefore(least) => backoff().max(least),
     };
     Action::requeue(wait)
 }

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod app;
 pub mod args;
 pub mod backoff;
+pub mod by_uid;
 pub mod cache;
 pub mod client;
 pub mod context;

@@ -88,6 +88,7 @@ pub async fn apply(
             }
             Err(error) => {
                 known = false;
+                pass.grounds = false;
                 pass.failed(error);
             }
         }
@@ -95,12 +96,15 @@ pub async fn apply(
 
     // Not without knowing of the key: the reference to it would be taken out of a ConfigMap that has it.
     if known {
-        let news = new_key || observed.config_map.as_ref().is_some_and(|live| live.data != config_map.data);
+        if new_key || observed.config_map.as_ref().is_some_and(|live| live.data != config_map.data) {
+            cx.nudges.insert(owner.uid, mark(config_hash, new_key));
+        }
         let step = child::apply(config_map.clone(), &caches.config_maps, owner, cx).await;
-        let updated = matches!(step, Ok(Step::Updated));
+        let done = step.is_ok();
         pass.ground(&config_map, observed.config_map.as_deref(), step);
-        if updated && news {
-            nudge::nudge(&observed.pods, &mark(config_hash, new_key), owner, cx).await;
+        if done && let Some(mark) = cx.nudges.get(owner.uid) {
+            nudge::nudge(&observed.pods, &mark, owner, cx).await;
+            cx.nudges.forget(owner.uid);
         }
     }
 
@@ -202,7 +206,6 @@ impl Pass<'_> {
     }
 
     fn failed(&mut self, error: Error) {
-        self.grounds = false;
         if self.report.failure.is_none() {
             self.report.failure = Some(error);
         } else {

@@ -1,7 +1,6 @@
 //! Names that were taken when we last looked: foreign objects are outside our watches, and each look costs a request.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use mcp_desired::Taken;
@@ -17,35 +16,23 @@ struct Seen {
     at: Instant,
 }
 
-/// What was in the way, by uid of the McpServer and kind of the child.
+/// What was in the way of one McpServer, by kind of the child.
 #[derive(Debug, Default)]
 pub struct Conflicts {
-    seen: Mutex<HashMap<String, HashMap<String, Seen>>>,
+    seen: HashMap<String, Seen>,
 }
 
 impl Conflicts {
     /// What was found under this name, if that was lately and for this generation of the resource.
-    pub fn get(&self, uid: &str, generation: i64, kind: &str) -> Option<Taken> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = seen.get(uid)?.get(kind)?;
+    pub fn get(&self, generation: i64, kind: &str) -> Option<Taken> {
+        let seen = self.seen.get(kind)?;
         (seen.generation == generation && seen.at.elapsed() < LOOK_AGAIN).then(|| seen.taken.clone())
     }
 
     /// Remembers what is in the way.
-    pub fn insert(&self, uid: &str, generation: i64, taken: &Taken) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = Seen { taken: taken.clone(), generation, at: Instant::now() };
-        seen.entry(uid.to_owned()).or_default().insert(taken.kind.clone(), entry);
-    }
-
-    /// Nothing is in the way of this McpServer, or it is gone.
-    pub fn forget(&self, uid: &str) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
-
-    /// Forgets every McpServer that is not among the living.
-    pub fn retain(&self, living: &HashSet<String>) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| living.contains(uid));
+    pub fn insert(&mut self, generation: i64, taken: &Taken) {
+        let seen = Seen { taken: taken.clone(), generation, at: Instant::now() };
+        self.seen.insert(taken.kind.clone(), seen);
     }
 }
 
@@ -55,17 +42,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_counts_for_a_minute_and_for_one_generation() {
-        let conflicts = Conflicts::default();
+        let mut conflicts = Conflicts::default();
         let taken = Taken {
             kind: "ConfigMap".to_owned(),
             name: "a-config".to_owned(),
             reason: "somebody's".to_owned(),
         };
-        conflicts.insert("u", 1, &taken);
-        assert_eq!(conflicts.get("u", 1, "ConfigMap"), Some(taken));
-        assert_eq!(conflicts.get("u", 2, "ConfigMap"), None);
-        assert_eq!(conflicts.get("u", 1, "Service"), None);
+        conflicts.insert(1, &taken);
+        assert_eq!(conflicts.get(1, "ConfigMap"), Some(taken));
+        assert_eq!(conflicts.get(2, "ConfigMap"), None);
+        assert_eq!(conflicts.get(1, "Service"), None);
         tokio::time::advance(LOOK_AGAIN).await;
-        assert_eq!(conflicts.get("u", 1, "ConfigMap"), None);
+        assert_eq!(conflicts.get(1, "ConfigMap"), None);
     }
 }

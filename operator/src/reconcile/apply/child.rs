@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::{Api, Resource, ResourceExt as _};
-use mcp_crds::FIELD_MANAGER;
+use mcp_crds::{FIELD_MANAGER, labels};
 use mcp_desired::observed::{is_ours, whose};
 use mcp_desired::{Taken, needs_apply};
 use serde::Serialize;
@@ -63,7 +63,7 @@ where
         // A foreign object has not our label, and the watch does not show it. Server-side apply would adopt it without a word, so that
         // one look decides whether the name is free.
         None => {
-            if let Some(taken) = cx.conflicts.get(owner.uid, owner.generation, &kind) {
+            if let Some(taken) = cx.conflicts.with(owner.uid, |seen| seen.get(owner.generation, &kind)) {
                 return Ok(Step::Taken(taken));
             }
             let what = || format!("look for {kind} {}/{name}", owner.namespace);
@@ -107,12 +107,15 @@ where
     Ok(step)
 }
 
+/// Says whose the name is. What the watch does not show is remembered, for its end will not be noticed; what it shows need not be.
 fn taken<K: Resource<DynamicType = ()>>(found: &K, owner: &Owner<'_>, cx: &Context) -> Taken {
     let taken = Taken {
         kind: K::kind(&()).into_owned(),
         name: found.meta().name.clone().unwrap_or_default(),
         reason: whose(found),
     };
-    cx.conflicts.insert(owner.uid, owner.generation, &taken);
+    if found.labels().get(labels::MANAGED_BY).is_none_or(|value| value != labels::MANAGED_BY_VALUE) {
+        cx.conflicts.with(owner.uid, |seen| seen.insert(owner.generation, &taken));
+    }
     taken
 }

@@ -8,8 +8,7 @@
 //! Where the Secret was there before us (an answer that was lost, or a person who brought a key), its uid is unknown and there is nothing
 //! to refer to. An annotation on the ConfigMap says so; then only a pod that cannot start for want of the Secret tells of its end.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
@@ -70,10 +69,17 @@ pub async fn ensure(
     owner: &Owner<'_>,
     cx: &Context,
 ) -> Result<(Witness, bool), Error> {
-    let known = config_map.and_then(|config_map| Witness::read(config_map, secret.name()));
+    let known = match config_map {
+        Some(config_map) => Witness::read(config_map, secret.name()),
+        // The ConfigMap is gone, and what it said with it. If the Secret is gone too, the collector will take out what is said here.
+        None => cx.keys.get(owner.uid),
+    };
     match known {
-        Some(witness @ Witness::Owner(_)) => return Ok((witness, false)),
-        Some(Witness::Found) if !cx.stuck.is_a_cause(owner.uid, pods) => return Ok((Witness::Found, false)),
+        Some(witness @ Witness::Owner(_)) => {
+            cx.keys.insert(owner.uid, witness.clone());
+            return Ok((witness, false));
+        }
+        Some(Witness::Found) if !is_wanted(owner, pods, cx) => return Ok((Witness::Found, false)),
         Some(Witness::Found) | None => {}
     }
     let what = || format!("create Secret {}/{}", owner.namespace, secret.name());
@@ -94,7 +100,9 @@ pub async fn ensure(
                 controller: None,
                 block_owner_deletion: None,
             };
-            Ok((Witness::Owner(Box::new(reference)), true))
+            let witness = Witness::Owner(Box::new(reference));
+            cx.keys.insert(owner.uid, witness.clone());
+            Ok((witness, true))
         }
         // One that is on its way out is no answer: what comes after it is to be written.
         Err(Error::Api { code: 409, message, .. }) if !message.contains("is being deleted") => {
@@ -108,36 +116,16 @@ pub async fn ensure(
 /// needless request for each pod.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
-/// The pods for whose sake a Secret was already asked for once, by McpServer.
-#[derive(Debug, Default)]
-pub struct Stuck {
-    asked: Mutex<HashMap<String, HashSet<String>>>,
-}
-
-impl Stuck {
-    /// Whether some pod cannot start and may be waiting for the Secret. Each pod is a cause once.
-    fn is_a_cause(&self, uid: &str, pods: &[Arc<Pod>]) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = asked.entry(uid.to_owned()).or_default();
-        let now = jiff::Timestamp::now();
-        let stuck =
-            |pod: &&Arc<Pod>| starting_since(pod).is_some_and(|since| now.duration_since(since) >= after());
-        let mut cause = false;
-        for pod in pods.iter().filter(stuck) {
-            cause |= asked.insert(pod.uid().unwrap_or_default());
-        }
-        cause
-    }
-
-    /// The McpServer is gone.
-    pub fn forget(&self, uid: &str) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
-
-    /// Forgets every McpServer that is not among the living.
-    pub fn retain(&self, living: &HashSet<String>) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| living.contains(uid));
-    }
+/// Whether some pod cannot start and may be waiting for the Secret. Each pod is a cause once.
+fn is_wanted(owner: &Owner<'_>, pods: &[Arc<Pod>], cx: &Context) -> bool {
+    let now = jiff::Timestamp::now();
+    let stuck =
+        |pod: &&Arc<Pod>| starting_since(pod).is_some_and(|since| now.duration_since(since) >= after());
+    let stuck: Vec<String> = pods.iter().filter(stuck).filter_map(|pod| pod.uid()).collect();
+    !stuck.is_empty()
+        && cx
+            .stuck
+            .with(owner.uid, |asked| stuck.into_iter().fold(false, |new, pod| asked.insert(pod) || new))
 }
 
 fn after() -> jiff::SignedDuration {
@@ -146,6 +134,9 @@ fn after() -> jiff::SignedDuration {
 
 /// Since when a scheduled pod is making its containers, as far as it says so: a missing Secret shows as nothing else.
 fn starting_since(pod: &Pod) -> Option<jiff::Timestamp> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
     let status = pod.status.as_ref()?;
     let making = status.container_statuses.iter().flatten().any(|container| {
         let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
