@@ -5,9 +5,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Crates whose tests need no cluster.
-UNIT := --workspace --exclude mcp-e2e
-
 ##@ Start here
 
 .PHONY: demo
@@ -44,7 +41,7 @@ check-generated: prerequisites ## Are the generated files up to date?
 
 .PHONY: unit
 unit: prerequisites tools ## Tests that need no cluster (those of the charts use helm)
-	@PATH="$$(e2e/cluster/cluster.sh tools):$$PATH" cargo test --locked $(UNIT)
+	@PATH="$$(e2e/cluster/cluster.sh tools):$$PATH" cargo test --locked --workspace
 
 .PHONY: e2e
 e2e: ## Stories on a real cluster, which is brought up and taken down

@@ -21,8 +21,10 @@ finish() {
   exit "$code"
 }
 
+# The whole workspace is named so that crates are built with the features that they have in `make unit`, once.
+stories=(cargo test --locked --workspace --test stories)
 # Built first: a compile error should not cost a cluster.
-cargo test --locked --package mcp-e2e --no-run
+"${stories[@]}" --no-run
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -33,4 +35,4 @@ hack/install.sh
 E2E_RUNTIME_IMAGE=$(<"${CARGO_TARGET_DIR:-target}/images/mcp-server.ref")
 export E2E_RUNTIME_IMAGE
 # One after the other: a story that kills the operator, and one that counts its requests, bear no company.
-cargo test --locked --package mcp-e2e -- --test-threads=1 "$@"
+"${stories[@]}" -- --test-threads=1 --nocapture "$@"

@@ -22,7 +22,7 @@ async fn ten_invalid_resources_are_refused_with_the_field_named() {
         (
             "two tools of one name",
             json!({"spec": {"config": {"tools": [{"name": "x", "cel": "1"}, {"name": "x", "cel": "2"}]}}}),
-            "spec.config.tools[1]",
+            "spec.config.tools",
         ),
         (
             "arguments that are no object",

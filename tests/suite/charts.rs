@@ -70,7 +70,7 @@ fn a_misspelt_value_is_refused() {
 #[test]
 fn the_operator_has_exactly_the_rights_that_it_uses() {
     let expected: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("mcp-operator.dev/mcpservers", ["get", "list", "watch"].as_slice()),
+        ("mcp-operator.dev/mcpservers", ["list", "watch"].as_slice()),
         ("mcp-operator.dev/mcpservers/status", &["patch"]),
         ("mcp-operator.dev/mcpservers/finalizers", &["update"]),
         ("/serviceaccounts", &["create", "get", "list", "patch", "watch"]),
