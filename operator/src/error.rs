@@ -139,6 +139,8 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Api { code, message, .. } => match code {
+                // The end of a namespace is no missing right: the resource is about to go, too.
+                403 if message.contains("because it is being terminated") => Reason::Unavailable,
                 403 if message.contains("exceeded quota") || message.contains("LimitRange") => Reason::Quota,
                 400 | 403
                     if message.contains("admission webhook") || message.contains("violates PodSecurity") =>
@@ -229,6 +231,11 @@ mod tests {
             (403, "pods \"a\" is forbidden: exceeded quota: small", Reason::Quota),
             (400, "admission webhook \"policy.example.com\" denied the request", Reason::Rejected),
             (422, "is invalid", Reason::Rejected),
+            (
+                403,
+                "unable to create new content in namespace x because it is being terminated",
+                Reason::Unavailable,
+            ),
             (409, "the object has been modified", Reason::Conflict),
             (429, "too many requests", Reason::Unavailable),
             (503, "apiserver is shutting down", Reason::Unavailable),

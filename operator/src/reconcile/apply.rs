@@ -26,6 +26,8 @@ pub struct Owner<'a> {
     pub uid: &'a str,
     /// Its generation.
     pub generation: i64,
+    /// Whether all children of this generation have been there before: a missing one was then deleted by somebody.
+    pub complete: bool,
 }
 
 impl<'a> Owner<'a> {
@@ -35,6 +37,9 @@ impl<'a> Owner<'a> {
             namespace: server.metadata.namespace.as_deref().unwrap_or_default(),
             uid: server.metadata.uid.as_deref().unwrap_or_default(),
             generation: server.metadata.generation.unwrap_or_default(),
+            complete: server.status.as_ref().is_some_and(|status| {
+                status.config_hash.is_some() && status.observed_generation == server.metadata.generation
+            }),
         }
     }
 }
@@ -67,7 +72,7 @@ pub async fn apply(
     // Without `..`: a new child must be given its place in the order here.
     let Objects { service_account, mut config_map, api_key, service, deployment } = wanted;
     let caches = &cx.caches;
-    let mut pass = Pass { observed, report: Report::default(), grounds: true };
+    let mut pass = Pass { complete: owner.complete, report: Report::default(), grounds: true };
 
     if let Some(service_account) = service_account {
         let step = child::apply(service_account.clone(), &caches.service_accounts, owner, cx).await;
@@ -153,14 +158,15 @@ fn mark(config_hash: &str, new_key: bool) -> String {
 }
 
 /// One pass under way.
-struct Pass<'a> {
-    observed: &'a Observed,
+struct Pass {
+    /// See [`Owner::complete`].
+    complete: bool,
     report: Report,
     /// Whether everything that pods stand on is in place.
     grounds: bool,
 }
 
-impl Pass<'_> {
+impl Pass {
     /// A child that pods stand on.
     fn ground<K: kube::Resource<DynamicType = ()>>(
         &mut self,
@@ -196,9 +202,9 @@ impl Pass<'_> {
         }
     }
 
-    /// What the making of a missing child is: with the Deployment there, all the others were there once.
+    /// What the making of a missing child is.
     fn missing(&self) -> ChangeKind {
-        if self.observed.deployment.is_some() { ChangeKind::Reverted } else { ChangeKind::Created }
+        if self.complete { ChangeKind::Reverted } else { ChangeKind::Created }
     }
 
     fn wrote(&mut self, kind: &str, name: &str, what: ChangeKind) {

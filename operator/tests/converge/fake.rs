@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Refuse(u16),
     /// It is done, but the answer is lost.
     LoseAnswer,
+    /// It is done, and the answer takes two seconds.
+    Slow,
 }
 
 type Decide = Box<dyn FnMut(&Request) -> Option<Fault> + Send>;
@@ -96,10 +98,10 @@ impl Fake {
         self.state().fault = None;
     }
 
-    pub(crate) fn count(&self, request: Request) -> Option<Fault> {
+    pub(crate) fn count(&self, request: &Request) -> Option<Fault> {
         let mut state = self.state();
         state.requests.push(request.clone());
-        state.fault.as_mut().and_then(|fault| fault(&request))
+        state.fault.as_mut().and_then(|fault| fault(request))
     }
 
     /// The requests since the last call, watches left out: a renewed watch is none.

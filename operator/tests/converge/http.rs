@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -60,7 +61,7 @@ impl Fake {
             namespace: path.namespace.clone(),
             name: if verb == "create" { id_of("", &body).2 } else { path.name.clone() },
         };
-        let fault = self.count(counted);
+        let fault = self.count(&counted);
         if let Some(Fault::Refuse(code)) = fault {
             return Ok(refusal(&(code, "Injected", "the test refuses this request".to_owned())));
         }
@@ -85,6 +86,9 @@ impl Fake {
             }
             _ => self.merge_patch(id, &body),
         };
+        if fault == Some(Fault::Slow) {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
         if fault == Some(Fault::LoseAnswer) {
             return Err("the test loses this answer".into());
         }

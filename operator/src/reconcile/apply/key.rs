@@ -123,9 +123,11 @@ fn is_wanted(owner: &Owner<'_>, pods: &[Arc<Pod>], cx: &Context) -> bool {
         |pod: &&Arc<Pod>| starting_since(pod).is_some_and(|since| now.duration_since(since) >= after());
     let stuck: Vec<String> = pods.iter().filter(stuck).filter_map(|pod| pod.uid()).collect();
     !stuck.is_empty()
-        && cx
-            .stuck
-            .with(owner.uid, |asked| stuck.into_iter().fold(false, |new, pod| asked.insert(pod) || new))
+        && cx.stuck.with(owner.uid, |asked| {
+            let before = asked.len();
+            asked.extend(stuck);
+            asked.len() > before
+        })
 }
 
 fn after() -> jiff::SignedDuration {

@@ -1,0 +1,165 @@
+//! What is ours, what is not, and what is left alone.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::fake::Fake;
+use crate::world::{
+    CHILDREN, NAMESPACE, Run, condition, quiet, reads, ready, requests, roll_out, server, settled, until,
+    writes,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_is_reported_and_nothing_of_it_overwritten() {
+    let fake = Fake::new();
+    let foreign = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "hello-config", "namespace": NAMESPACE}, "data": {"a": "b"}});
+    let foreign = fake.create("configmaps", foreign).unwrap();
+    let run = Run::start(&fake);
+    fake.create("mcpservers", server("hello")).unwrap();
+    until("the condition", || ready(&fake, "hello") == "False/NameConflict").await;
+    assert!(
+        condition(&fake, "hello", "Ready").unwrap()["message"].as_str().unwrap().contains("hello-config")
+    );
+    assert_eq!(fake.get("configmaps", NAMESPACE, "hello-config"), Some(foreign));
+    for (resource, suffix) in [("serviceaccounts", "-mcp"), ("services", ""), ("secrets", "-api-key")] {
+        assert!(fake.get(resource, NAMESPACE, &format!("hello{suffix}")).is_some(), "{resource}");
+    }
+    assert_eq!(fake.get("deployments", NAMESPACE, "hello"), None, "pods on somebody else's configuration");
+
+    fake.take_requests();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let asked = fake.take_requests();
+    assert_eq!(writes(&asked), Vec::<String>::new());
+    assert!(reads(&asked).len() <= 6, "more than one look a minute: {asked:?}");
+
+    fake.delete("configmaps", NAMESPACE, "hello-config");
+    until("the Deployment", || fake.get("deployments", NAMESPACE, "hello").is_some()).await;
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_in_our_fields_is_reverted_and_others_fields_are_kept() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    fake.edit("deployments", NAMESPACE, "hello", |live| {
+        live["spec"]["replicas"] = json!(7);
+        live["metadata"]["annotations"]["example.com/note"] = json!("kept");
+    });
+    until("the old number", || fake.get("deployments", NAMESPACE, "hello").unwrap()["spec"]["replicas"] == 1)
+        .await;
+    roll_out(&fake, "hello");
+    let written = writes(&requests(&fake).await);
+    assert_eq!(written.iter().filter(|write| *write == "apply deployments hello").count(), 1, "{written:?}");
+    let live = fake.get("deployments", NAMESPACE, "hello").unwrap();
+    assert_eq!(live["metadata"]["annotations"]["example.com/note"], "kept");
+
+    fake.edit("services", NAMESPACE, "hello", |live| {
+        live["metadata"]["annotations"]["example.com/note"] = json!("x")
+    });
+    assert_eq!(writes(&requests(&fake).await), Vec::<String>::new());
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_deleted_child_comes_back_the_key_too() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    let key = fake.get("secrets", NAMESPACE, "hello-api-key").unwrap()["data"].clone();
+    for (resource, suffix) in CHILDREN {
+        let name = format!("hello{suffix}");
+        fake.delete(resource, NAMESPACE, &name);
+        let since = tokio::time::Instant::now();
+        until(resource, || fake.get(resource, NAMESPACE, &name).is_some()).await;
+        assert!(since.elapsed() < Duration::from_secs(5), "{resource} took {:?}", since.elapsed());
+    }
+    let rotated = fake.get("secrets", NAMESPACE, "hello-api-key").unwrap()["data"].clone();
+    assert_ne!(key, rotated);
+    roll_out(&fake, "hello");
+    requests(&fake).await;
+    assert_eq!(ready(&fake, "hello"), "True/Ready");
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_somebody_brought_is_used_and_left_alone() {
+    let fake = Fake::new();
+    let brought = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hello-api-key", "namespace": NAMESPACE}});
+    let brought = fake.create("secrets", brought).unwrap();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    assert_eq!(fake.get("secrets", NAMESPACE, "hello-api-key"), Some(brought));
+    run.stop().await;
+    let run = Run::start(&fake);
+    let asked = requests(&fake).await;
+    assert!(asked.iter().all(|request| request.verb == "list"), "{asked:?}");
+
+    // It goes; nothing tells of that but a pod that cannot start.
+    fake.delete("secrets", NAMESPACE, "hello-api-key");
+    assert_eq!(writes(&requests(&fake).await), Vec::<String>::new());
+    fake.edit("pods", NAMESPACE, "hello-0", |pod| {
+        pod["status"] = json!({"phase": "Pending", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [{
+            "name": "mcp-server", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ContainerCreating"}}
+        }]});
+    });
+    until("the key", || fake.get("secrets", NAMESPACE, "hello-api-key").is_some()).await;
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_of_a_former_resource_of_the_same_name_are_waited_for() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    let old = fake.get("deployments", NAMESPACE, "hello").unwrap()["metadata"]["uid"].clone();
+    fake.recreate("mcpservers", server("hello"));
+    until("the condition", || ready(&fake, "hello") == "False/NameConflict").await;
+    assert_eq!(fake.get("deployments", NAMESPACE, "hello").unwrap()["metadata"]["uid"], old);
+    let since = tokio::time::Instant::now();
+    fake.collect_garbage();
+    until("a new Deployment", || {
+        fake.get("deployments", NAMESPACE, "hello").is_some_and(|new| new["metadata"]["uid"] != old)
+    })
+    .await;
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_is_being_deleted_gets_no_child_back() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    fake.edit("mcpservers", NAMESPACE, "hello", |server| {
+        server["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        server["metadata"]["generation"] = json!(9);
+    });
+    fake.delete("services", NAMESPACE, "hello");
+    assert_eq!(writes(&requests(&fake).await), Vec::<String>::new());
+    assert_eq!(fake.get("services", NAMESPACE, "hello"), None);
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_namespaces_are_watched_and_no_other() {
+    let fake = Fake::new();
+    let run = Run::start_in(&fake, &["shop", "bank"]);
+    for namespace in ["shop", "bank", "elsewhere"] {
+        let mut server = server("hello");
+        server["metadata"]["namespace"] = json!(namespace);
+        fake.create("mcpservers", server).unwrap();
+    }
+    for namespace in ["shop", "bank"] {
+        until(namespace, || fake.get("deployments", namespace, "hello").is_some()).await;
+    }
+    quiet(&fake).await;
+    assert_eq!(fake.get("deployments", "elsewhere", "hello"), None);
+    assert!(
+        fake.state().requests.iter().all(|request| !request.namespace.is_empty()),
+        "nothing cluster-wide is asked for"
+    );
+    run.stop().await;
+}
