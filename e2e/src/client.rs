@@ -70,8 +70,17 @@ impl Client {
             Era::Legacy => "legacy",
         };
         let arguments = r#"{"name":"Ada"}"#;
-        let mut words =
-            vec!["exec", "--namespace", &self.namespace, "client", "--", "/mcp-server", "call", "greet", arguments];
+        let mut words = vec![
+            "exec",
+            "--namespace",
+            &self.namespace,
+            "client",
+            "--",
+            "/mcp-server",
+            "call",
+            "greet",
+            arguments,
+        ];
         words.extend(["--url", url, "--era", era]);
         if let Some(key) = key {
             words.extend(["--key", key]);

@@ -26,7 +26,8 @@ pub const OURS: &str = "app.kubernetes.io/managed-by=mcp-operator";
 pub async fn command(program: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = std::process::Command::new(program);
     command.args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("output() does not panic");
+    let output =
+        tokio::task::spawn_blocking(move || command.output()).await.expect("output() does not panic");
     let output = output.unwrap_or_else(|error| panic_missing(program, &error));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }

@@ -106,7 +106,11 @@ impl Namespace {
             let server = self.api::<McpServer>().get(name).await.map_err(|error| error.to_string())?;
             let (status, reason, message) = condition(&server, "Ready");
             let observed = server.status.as_ref().and_then(|status| status.observed_generation);
-            if status == "True" && observed >= generation { Ok(server) } else { Err(format!("{reason}: {message}")) }
+            if status == "True" && observed >= generation {
+                Ok(server)
+            } else {
+                Err(format!("{reason}: {message}"))
+            }
         })
         .await;
         server
@@ -121,7 +125,11 @@ impl Namespace {
         let (message, _) = eventually(&what, Duration::from_secs(30), async || {
             let server = self.api::<McpServer>().get(name).await.map_err(|error| error.to_string())?;
             let found = condition(&server, type_);
-            if (found.0.as_str(), found.1.as_str()) == (status, reason) { Ok(found.2) } else { Err(format!("{found:?}")) }
+            if (found.0.as_str(), found.1.as_str()) == (status, reason) {
+                Ok(found.2)
+            } else {
+                Err(format!("{found:?}"))
+            }
         })
         .await;
         message
@@ -132,7 +140,8 @@ impl Namespace {
     /// # Panics
     /// Where the API server refuses.
     pub async fn patch(&self, name: &str, patch: &Value) -> McpServer {
-        let patched = self.api::<McpServer>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        let patched =
+            self.api::<McpServer>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
         patched.expect("the patch is valid")
     }
 
@@ -141,7 +150,8 @@ impl Namespace {
     /// # Panics
     /// Where there is none.
     pub async fn key(&self, server: &str) -> String {
-        let secret = self.api::<Secret>().get(&format!("{server}-api-key")).await.expect("the generated Secret");
+        let secret =
+            self.api::<Secret>().get(&format!("{server}-api-key")).await.expect("the generated Secret");
         let key = secret.data.and_then(|mut data| data.remove("key")).expect("its field key");
         String::from_utf8(key.0).expect("a key is text")
     }
@@ -162,7 +172,8 @@ impl Namespace {
             .await
             .into_iter()
             .map(|pod| {
-                let restarts = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+                let restarts =
+                    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
                 (pod.uid().unwrap_or_default(), restarts.map(|container| container.restart_count).sum())
             })
             .collect();

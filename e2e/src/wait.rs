@@ -22,7 +22,9 @@ pub async fn eventually<T, E: Debug, F: Future<Output = Result<T, E>>>(
     loop {
         match ask().await {
             Ok(answer) => return (answer, began.elapsed()),
-            Err(why) if began.elapsed() > limit => panic!("waited {limit:?} for {what}; the last answer was {why:?}"),
+            Err(why) if began.elapsed() > limit => {
+                panic!("waited {limit:?} for {what}; the last answer was {why:?}")
+            }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }

@@ -26,6 +26,8 @@ async fn a_deleted_child_is_back_within_five_seconds() {
     comes_back::<ConfigMap>(&stage, "hello-config").await;
     comes_back::<ServiceAccount>(&stage, "hello-mcp").await;
     comes_back::<Deployment>(&stage, "hello").await;
+    // The operator may not read Secrets, and notices all the same: docs/architecture.md says how.
+    comes_back::<Secret>(&stage, "hello-api-key").await;
     stage.ready("hello", None).await;
 }
 
@@ -47,29 +49,29 @@ where
     assert!(took <= Duration::from_secs(5), "{what} took {took:?}");
 }
 
-/// The operator may not read Secrets, so that nothing tells it of a deletion: running pods keep the old key, and the
-/// first pod that cannot mount the Secret is what brings a new one.
 #[tokio::test]
-async fn deleting_the_generated_key_and_a_pod_gives_a_new_key() {
+async fn deleting_the_generated_key_gives_a_new_one_and_no_pod_restarts() {
     let stage = Namespace::open("rotated-key").await;
     let client = Client::start(&stage).await;
     stage.serve(&hello("hello", "Hello")).await;
     let (url, old) = (stage.url("hello"), stage.key("hello").await);
+    let pods = stage.incarnations("hello").await;
     stage.api::<Secret>().delete("hello-api-key", &DeleteParams::default()).await.unwrap();
-    let pods = ListParams::default().labels(&format!("{OURS},app.kubernetes.io/instance=hello"));
-    stage.api::<Pod>().delete_collection(&DeleteParams::default(), &pods).await.unwrap();
-    eventually("a new Secret", Duration::from_secs(60), async || {
+    eventually("a new Secret", Duration::from_secs(5), async || {
         stage.api::<Secret>().get("hello-api-key").await.map_err(|error| error.to_string())
     })
     .await;
     let new = stage.key("hello").await;
     assert_ne!(new, old);
-    eventually("an answer to the new key", Duration::from_secs(180), async || {
+    // A mounted Secret is read anew at the kubelet's next sync, which may be a minute and a half away.
+    let (_, took) = eventually("an answer to the new key", Duration::from_secs(150), async || {
         let answer = client.greet(&url, Some(&new), Era::Modern).await;
         if answer.ok { Ok(()) } else { Err(answer.text) }
     })
     .await;
+    println!("the new key is known after {took:?}");
     assert!(!client.greet(&url, Some(&old), Era::Modern).await.ok, "the old key still works");
+    assert_eq!(stage.incarnations("hello").await, pods, "a pod was replaced or restarted");
 }
 
 #[tokio::test]
@@ -81,10 +83,17 @@ async fn a_field_of_ours_is_put_back_and_a_field_of_others_is_kept() {
         "spec": {"template": {"spec": {"containers": [{"name": "mcp-server", "image": "localhost/other:1"}]}}},
     });
     hand_edit::<Deployment>(&stage, "hello", &edit).await;
-    put_back::<Deployment>(&stage, "hello", "/spec/template/spec/containers/0/image", &json!("localhost/other:1")).await;
+    put_back::<Deployment>(
+        &stage,
+        "hello",
+        "/spec/template/spec/containers/0/image",
+        &json!("localhost/other:1"),
+    )
+    .await;
     kept::<Deployment>(&stage, "hello").await;
 
-    let edit = json!({"metadata": {"annotations": {"example.com/note": "kept"}}, "data": {"production.json": "{}"}});
+    let edit =
+        json!({"metadata": {"annotations": {"example.com/note": "kept"}}, "data": {"production.json": "{}"}});
     hand_edit::<ConfigMap>(&stage, "hello-config", &edit).await;
     put_back::<ConfigMap>(&stage, "hello-config", "/data/production.json", &json!("{}")).await;
     kept::<ConfigMap>(&stage, "hello-config").await;
@@ -141,7 +150,9 @@ async fn a_deleted_server_leaves_nothing_behind() {
     let kinds: Vec<_> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
     let all = kinds.join(",");
     let (_, took) = eventually("everything of ours to go", Duration::from_secs(30), async || {
-        let left = kubectl(&format!("get {all} --namespace {} --selector {OURS} --no-headers -o name", stage.name)).await;
+        let left =
+            kubectl(&format!("get {all} --namespace {} --selector {OURS} --no-headers -o name", stage.name))
+                .await;
         match left {
             Ok(left) if left.is_empty() => Ok(()),
             other => Err(other),

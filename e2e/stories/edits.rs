@@ -75,7 +75,10 @@ async fn a_new_variable_rolls_the_pods_and_never_fewer_are_ready_than_asked() {
         if pods == 2 { Ok(()) } else { Err(pods) }
     })
     .await;
-    assert!(stage.incarnations("hello").await.iter().all(|pod| !before.contains(pod)), "a pod was not replaced");
+    assert!(
+        stage.incarnations("hello").await.iter().all(|pod| !before.contains(pod)),
+        "a pod was not replaced"
+    );
 }
 
 #[tokio::test]

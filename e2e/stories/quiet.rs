@@ -21,9 +21,17 @@ async fn a_settled_server_costs_no_request_for_a_minute() {
     // Leftovers of other stories end meanwhile.
     let quiet = async || audit.by_operator(0).len();
     settle("the operator", Duration::from_secs(5), Duration::from_secs(90), quiet).await;
-    let made = audit.by_operator(from).into_iter().filter(|request| request.namespace == stage.name).collect::<Vec<_>>();
+    let made = audit
+        .by_operator(from)
+        .into_iter()
+        .filter(|request| request.namespace == stage.name)
+        .collect::<Vec<_>>();
     let count = |verb: &str, subresource: &str| {
-        made.iter().filter(|request| request.verb == verb && request.subresource == subresource && request.resource != "events").count()
+        made.iter()
+            .filter(|request| {
+                request.verb == verb && request.subresource == subresource && request.resource != "events"
+            })
+            .count()
     };
     println!("requests for one server: {}", summary(&made));
     assert_eq!(count("patch", "") + count("create", ""), 5, "one write a child");
@@ -54,7 +62,8 @@ async fn a_new_operator_writes_nothing_and_restarts_nothing() {
         let now = operators.list(&selector).await.map_err(|error| error.to_string())?.items;
         let ready = now.iter().any(|pod| {
             let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            pod.uid() != old[0].uid() && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+            pod.uid() != old[0].uid()
+                && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
         });
         if ready { Ok(()) } else { Err(format!("{} pods", now.len())) }
     })
@@ -99,7 +108,9 @@ impl Audit {
     fn open() -> Option<Self> {
         let path = std::env::var("CLUSTER_AUDIT_LOG").ok().filter(|path| !path.is_empty());
         if path.is_none() {
-            println!("NOT TOLD: this cluster keeps no audit log (CLUSTER_AUDIT_LOG), requests cannot be counted");
+            println!(
+                "NOT TOLD: this cluster keeps no audit log (CLUSTER_AUDIT_LOG), requests cannot be counted"
+            );
         }
         path.map(|path| Self { path })
     }
@@ -122,7 +133,9 @@ impl Audit {
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|event| event["user"]["username"] == OPERATOR && event["stage"] == "ResponseComplete")
             .map(|event| {
-                let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let text = |pointer: &str| {
+                    event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+                };
                 Request {
                     verb: text("/verb"),
                     resource: text("/objectRef/resource"),

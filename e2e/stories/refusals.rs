@@ -13,7 +13,11 @@ async fn ten_invalid_resources_are_refused_with_the_field_named() {
         ("a name that no Service could have", json!({"metadata": {"name": "1st"}}), "name"),
         ("too many replicas", json!({"spec": {"replicas": 1001}}), "spec.replicas"),
         ("fewer than no replicas", json!({"spec": {"replicas": -1}}), "spec.replicas"),
-        ("a tool without an answer", json!({"spec": {"config": {"tools": [{"name": "x"}]}}}), "spec.config.tools[0]"),
+        (
+            "a tool without an answer",
+            json!({"spec": {"config": {"tools": [{"name": "x"}]}}}),
+            "spec.config.tools[0]",
+        ),
         (
             "a tool with two answers",
             json!({"spec": {"config": {"tools": [{"name": "x", "cel": "1", "text": "1"}]}}}),
@@ -54,7 +58,10 @@ async fn ten_invalid_resources_are_refused_with_the_field_named() {
         println!("{what}: {message}");
         assert!(message.contains(field), "{what}: {field} is not named in: {message}");
     }
-    stage.apply::<McpServer>(&hello("valid", "Hello")).await.expect("what all of them were made from is valid");
+    stage
+        .apply::<McpServer>(&hello("valid", "Hello"))
+        .await
+        .expect("what all of them were made from is valid");
 }
 
 fn overlay(below: &mut Value, above: Value) {

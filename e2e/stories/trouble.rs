@@ -53,7 +53,8 @@ async fn a_broken_expression_is_named_and_the_last_good_config_keeps_serving() {
     let client = Client::start(&stage).await;
     stage.serve(&hello("hello", "Hello")).await;
     let (url, key) = (stage.url("hello"), stage.key("hello").await);
-    let broken = json!({"spec": {"config": {"tools": [{"name": "greet", "cel": "\"Hello, \" + args.name +"}]}}});
+    let broken =
+        json!({"spec": {"config": {"tools": [{"name": "greet", "cel": "\"Hello, \" + args.name +"}]}}});
     stage.patch("hello", &broken).await;
     let message = stage.condition("hello", "Ready", "False", "Invalid").await;
     assert!(message.contains("spec.config.tools[0].cel"), "{message}");

@@ -44,7 +44,9 @@ fn rights(documents: &[Value], kind: &str) -> BTreeSet<(String, String)> {
     for rule in own.flat_map(|role| role["rules"].as_array().unwrap()) {
         for group in words(&rule["apiGroups"]) {
             for resource in words(&rule["resources"]) {
-                rights.extend(words(&rule["verbs"]).into_iter().map(|verb| (format!("{group}/{resource}"), verb)));
+                rights.extend(
+                    words(&rule["verbs"]).into_iter().map(|verb| (format!("{group}/{resource}"), verb)),
+                );
             }
         }
     }
@@ -61,7 +63,9 @@ fn helm_finds_nothing_to_say() {
 
 #[test]
 fn a_misspelt_value_is_refused() {
-    for setting in ["concurency=3", "image.tga=x", "logging.level=loud", "concurrency=0", "metrics.service.on=true"] {
+    for setting in
+        ["concurency=3", "image.tga=x", "logging.level=loud", "concurrency=0", "metrics.service.on=true"]
+    {
         let output = helm(&["template", "release", OPERATOR, "--set", setting]);
         assert!(!output.status.success(), "{setting} is accepted");
     }

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use crate::read;
 
 fn settings() -> Settings {
-    Settings { runtime_image: "localhost/mcp-server:1".into(), runtime_image_pull_policy: "IfNotPresent".into() }
+    Settings {
+        runtime_image: "localhost/mcp-server:1".into(),
+        runtime_image_pull_policy: "IfNotPresent".into(),
+    }
 }
 
 fn resource(path: &str) -> McpServer {
@@ -27,7 +30,8 @@ fn resource(path: &str) -> McpServer {
 fn the_server_reads_what_the_operator_writes() {
     for path in ["examples/hello.yaml", "examples/tuned.yaml", "examples/own-keys.yaml"] {
         let server = resource(path);
-        let validated = validate(&server, &Observed::default()).unwrap_or_else(|found| panic!("{path}: {found:?}"));
+        let validated =
+            validate(&server, &Observed::default()).unwrap_or_else(|found| panic!("{path}: {found:?}"));
         let wanted = objects(&validated, &settings());
         let data = wanted.config_map.data.unwrap();
         assert_eq!(data.keys().collect::<Vec<_>>(), [CONFIG_FILE]);
@@ -57,7 +61,17 @@ fn a_generated_key_is_where_the_server_looks() {
     let wanted = objects(&validated, &settings());
     assert!(wanted.api_key.is_some());
     let pod = wanted.deployment.spec.unwrap().template.spec.unwrap();
-    let mount = pod.containers[0].volume_mounts.as_ref().unwrap().iter().find(|mount| mount.mount_path == API_KEYS_DIR);
-    let volume = pod.volumes.as_ref().unwrap().iter().find(|volume| Some(&volume.name) == mount.map(|mount| &mount.name));
+    let mount = pod.containers[0]
+        .volume_mounts
+        .as_ref()
+        .unwrap()
+        .iter()
+        .find(|mount| mount.mount_path == API_KEYS_DIR);
+    let volume = pod
+        .volumes
+        .as_ref()
+        .unwrap()
+        .iter()
+        .find(|volume| Some(&volume.name) == mount.map(|mount| &mount.name));
     assert_eq!(volume.unwrap().secret.as_ref().unwrap().secret_name.as_deref(), Some("hello-api-key"));
 }

@@ -7,7 +7,8 @@ use crate::{read, root};
 fn examples(extension: &str) -> Vec<String> {
     let folder = std::fs::read_dir(root().join("examples")).unwrap();
     let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut found: Vec<_> = names.filter(|name| name.ends_with(extension)).map(|name| format!("examples/{name}")).collect();
+    let mut found: Vec<_> =
+        names.filter(|name| name.ends_with(extension)).map(|name| format!("examples/{name}")).collect();
     found.sort();
     assert!(!found.is_empty());
     found

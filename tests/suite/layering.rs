@@ -34,16 +34,21 @@ fn metadata() -> Metadata {
 #[test]
 fn our_crates_use_each_other_along_the_arrows() {
     let metadata = metadata();
-    let ours: BTreeSet<_> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+    let ours: BTreeSet<_> =
+        metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
     for (name, allowed) in ARROWS {
-        let package = metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name).unwrap();
+        let package =
+            metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name).unwrap();
         let used: BTreeSet<_> = package
             .dependencies
             .iter()
             .filter(|dependency| dependency.kind == DependencyKind::Normal && ours.contains(&dependency.name))
             .map(|dependency| dependency.name.as_str())
             .collect();
-        assert!(used.iter().all(|used| allowed.contains(used)), "{name} uses {used:?}, allowed is {allowed:?}");
+        assert!(
+            used.iter().all(|used| allowed.contains(used)),
+            "{name} uses {used:?}, allowed is {allowed:?}"
+        );
     }
     let tests = ["mcp-tests", "mcp-e2e"];
     for package in metadata.workspace_packages() {
@@ -58,7 +63,8 @@ fn our_crates_use_each_other_along_the_arrows() {
 #[test]
 fn walls_hold_whatever_way_one_goes() {
     let metadata = metadata();
-    let names: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package.name.as_str())).collect();
+    let names: BTreeMap<_, _> =
+        metadata.packages.iter().map(|package| (&package.id, package.name.as_str())).collect();
     let graph = metadata.resolve.as_ref().unwrap();
     let uses: BTreeMap<_, Vec<_>> = graph
         .nodes
@@ -76,7 +82,8 @@ fn walls_hold_whatever_way_one_goes() {
         while let Some(id) = queue.pop() {
             queue.extend(uses[id].iter().copied().filter(|next| seen.insert(*next)));
         }
-        let reached: Vec<_> = seen.iter().map(|id| names[*id]).filter(|name| forbidden.contains(name)).collect();
+        let reached: Vec<_> =
+            seen.iter().map(|id| names[*id]).filter(|name| forbidden.contains(name)).collect();
         assert!(reached.is_empty(), "{name} reaches {reached:?}");
     }
 }
