@@ -88,9 +88,13 @@ impl Linear {
         Self { fixed: self.fixed + other.fixed, share: self.share + other.share }
     }
 
-    /// The sum over all items of a list that weighs `list`: each weighs at least [`VALUE`], together they weigh `list`.
-    fn over(self, list: f64) -> f64 {
-        self.fixed * (list / VALUE) + self.share * list
+    /// The sum over all items of a list.
+    fn over(self, list: &Bound) -> f64 {
+        self.fixed * list.items.fixed + self.share * list.size.fixed
+    }
+
+    fn times(self, factor: f64) -> Self {
+        Self { fixed: self.fixed * factor, share: self.share * factor }
     }
 }
 
@@ -99,6 +103,24 @@ impl Linear {
 struct Bound {
     size: Linear,
     work: Linear,
+    /// Items, should it be a list or a map.
+    items: Linear,
+}
+
+impl Bound {
+    /// Of a value of which no more is known than its size: each item weighs at least [`VALUE`].
+    fn opaque(size: Linear, work: Linear) -> Self {
+        Self { size, work, items: size.times(1.0 / VALUE) }
+    }
+
+    /// What two values take together, and hold together.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            size: self.size.plus(other.size),
+            work: self.work.plus(other.work),
+            items: self.items.plus(other.items),
+        }
+    }
 }
 
 struct Estimate<'a> {
@@ -111,9 +133,14 @@ impl<'a> Estimate<'a> {
     fn of(&self, expr: &'a IdedExpr) -> Bound {
         match &expr.expr {
             Expr::Unspecified | Expr::Struct(_) => leaf(Linear::of(VALUE)),
-            Expr::Literal(LiteralValue::String(text)) => leaf(Linear::of(VALUE + text.inner().len() as f64)),
-            Expr::Literal(LiteralValue::Bytes(bytes)) => leaf(Linear::of(VALUE + bytes.inner().len() as f64)),
-            Expr::Literal(_) => leaf(Linear::of(VALUE)),
+            Expr::Literal(literal) => {
+                let text = match literal {
+                    LiteralValue::String(text) => text.inner().len(),
+                    LiteralValue::Bytes(bytes) => bytes.inner().len(),
+                    _ => 0,
+                };
+                Bound { items: Linear::default(), ..leaf(Linear::of(VALUE + text as f64)) }
+            }
             Expr::Ident(name) if self.item == Some(name) => leaf(Linear { fixed: 0.0, share: 1.0 }),
             Expr::Ident(name) if name == ARGUMENTS => leaf(Linear::of(self.arguments + VALUE)),
             // What a loop gathered so far: its growth is what counts, see `comprehension`.
@@ -121,7 +148,7 @@ impl<'a> Estimate<'a> {
             Expr::Ident(_) => leaf(Linear::of(VALUE)),
             Expr::Select(select) => {
                 let operand = self.of(&select.operand);
-                Bound { size: operand.size, work: operand.work.plus(Linear::of(NODE)) }
+                Bound::opaque(operand.size, operand.work.plus(Linear::of(NODE)))
             }
             Expr::List(list) => built(list.elements.iter().map(|element| (self.of(element), VALUE))),
             Expr::Map(map) => built(map.entries.iter().map(|entry| (self.entry(&entry.expr), ENTRY))),
@@ -133,32 +160,27 @@ impl<'a> Estimate<'a> {
     fn entry(&self, entry: &'a EntryExpr) -> Bound {
         match entry {
             EntryExpr::StructField(field) => self.of(&field.value),
-            EntryExpr::MapEntry(entry) => {
-                let (key, value) = (self.of(&entry.key), self.of(&entry.value));
-                Bound { size: key.size.plus(value.size), work: key.work.plus(value.work) }
-            }
+            EntryExpr::MapEntry(entry) => self.of(&entry.key).plus(self.of(&entry.value)),
         }
     }
 
     fn call(&self, call: &'a CallExpr) -> Bound {
-        let mut operands = Bound::default();
-        for operand in call.target.as_deref().into_iter().chain(&call.args) {
-            let operand = self.of(operand);
-            operands.size = operands.size.plus(operand.size);
-            operands.work = operands.work.plus(operand.work);
-        }
+        let operands = call.target.as_deref().into_iter().chain(&call.args).map(|operand| self.of(operand));
+        let operands = operands.fold(Bound::default(), Bound::plus);
         let mut work = operands.work.plus(Linear::of(NODE));
         let flag = Linear::of(VALUE);
-        let size = match call.func_name.as_str() {
+        let none = Linear::default();
+        let (size, items) = match call.func_name.as_str() {
             operators::LOGICAL_AND
             | operators::LOGICAL_OR
             | operators::LOGICAL_NOT
-            | operators::NOT_STRICTLY_FALSE => {
-                return Bound { size: flag, work };
+            | operators::NOT_STRICTLY_FALSE => return Bound { size: flag, work, items: none },
+            // These pass on what they are given, or a part of it.
+            operators::CONDITIONAL => {
+                return Bound { size: operands.size.plus(flag), work, items: operands.items };
             }
-            // They pass on what they are given.
-            operators::CONDITIONAL | operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => {
-                return Bound { size: operands.size.plus(flag), work };
+            operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => {
+                return Bound::opaque(operands.size.plus(flag), work);
             }
             operators::EQUALS
             | operators::NOT_EQUALS
@@ -170,16 +192,17 @@ impl<'a> Estimate<'a> {
             | "size"
             | "contains"
             | "startsWith"
-            | "endsWith" => flag,
+            | "endsWith" => (flag, none),
             "matches" => {
                 work = work.plus(Linear::of(REGEX));
-                flag
+                (flag, none)
             }
             // A double takes up to 325 digits.
-            "string" => operands.size.plus(Linear::of(352.0)),
-            _ => operands.size.plus(flag),
+            "string" => (operands.size.plus(Linear::of(352.0)), none),
+            operators::ADD => (operands.size.plus(flag), operands.items),
+            _ => (operands.size.plus(flag), operands.size.plus(flag).times(1.0 / VALUE)),
         };
-        Bound { size, work: work.plus(operands.size).plus(size) }
+        Bound { size, work: work.plus(operands.size).plus(size), items }
     }
 
     /// A loop: the parser's own macros, all of which add to what they gathered and never multiply it. That none stands
@@ -190,24 +213,31 @@ impl<'a> Estimate<'a> {
         let body = Self { arguments: self.arguments, item: Some(&inner.iter_var) };
         let (condition, step, result) =
             (body.of(&inner.loop_cond), body.of(&inner.loop_step), body.of(&inner.result));
-        let list = range.size.fixed;
-        let grown = step.size.over(list);
+        let (grown, items) = (step.size.over(&range), step.items.over(&range));
         // Each item is copied into the scope of the body.
         let turn = condition.work.plus(step.work).plus(Linear { fixed: NODE, share: 1.0 });
-        let work = range.work.fixed + start.work.fixed + turn.over(list) + result.work.fixed + NODE + grown;
-        Bound { size: Linear::of(start.size.fixed + grown + result.size.fixed), work: Linear::of(work) }
+        let work = range.work.fixed + start.work.fixed + turn.over(&range) + result.work.fixed + NODE + grown;
+        Bound {
+            size: Linear::of(start.size.fixed + grown + result.size.fixed),
+            work: Linear::of(work),
+            items: Linear::of(start.items.fixed + items),
+        }
     }
 }
 
 fn leaf(size: Linear) -> Bound {
-    Bound { size, work: Linear::of(NODE) }
+    Bound::opaque(size, Linear::of(NODE))
 }
 
 /// A list or a map of parts, each of which is copied into it and takes `slot` besides.
 fn built(parts: impl Iterator<Item = (Bound, f64)>) -> Bound {
-    let start = Bound { size: Linear::of(VALUE), work: Linear::of(NODE) };
+    let start = Bound { size: Linear::of(VALUE), work: Linear::of(NODE), items: Linear::default() };
     parts.fold(start, |sum, (part, slot)| {
         let size = part.size.plus(Linear::of(slot));
-        Bound { size: sum.size.plus(size), work: sum.work.plus(part.work).plus(size) }
+        Bound {
+            size: sum.size.plus(size),
+            work: sum.work.plus(part.work).plus(size),
+            items: sum.items.plus(Linear::of(1.0)),
+        }
     })
 }
