@@ -194,3 +194,6 @@ fn is_quantity(path: &[String]) -> bool {
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

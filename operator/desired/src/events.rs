@@ -139,3 +139,6 @@ fn note(text: &str) -> String {
     let end = (0..=MAX_BYTES - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     format!("{}…", &text[..end])
 }
+
+#[cfg(test)]
+mod tests;

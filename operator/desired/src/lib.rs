@@ -8,6 +8,8 @@ pub mod config_map;
 pub mod deployment;
 pub mod diff;
 pub mod events;
+#[cfg(test)]
+mod fixtures;
 pub mod labels;
 pub mod names;
 pub mod objects;

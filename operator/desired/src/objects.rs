@@ -102,3 +102,6 @@ fn with_hash<K: Resource<DynamicType = ()> + Serialize>(mut object: K) -> K {
     marks.insert(annotations::DESIRED_HASH.to_owned(), config_hash(&text));
     object
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -82,10 +82,11 @@ impl Rollout {
         self.first && self.ready == 0
     }
 
-    /// Pods of an earlier version that answer.
+    /// Pods of an earlier version that answer: never more than there are, whatever the cache of pods lacks.
     pub(super) fn serving_before(&self) -> i32 {
         let current = self.pods.iter().filter(|pod| is_ready(pod)).count();
-        (self.ready - i32::try_from(current).unwrap_or(i32::MAX)).max(0)
+        let others = self.ready - i32::try_from(current).unwrap_or(i32::MAX);
+        others.clamp(0, (self.replicas - self.updated).max(0))
     }
 }
 
@@ -109,9 +110,14 @@ fn is_first(deployment: &Deployment) -> bool {
     revision.is_none_or(|revision| revision == "1")
 }
 
-/// The pods of the version that pods were made of last.
+/// The pods of the version that pods were made of last. Pods that are being deleted do not count, nor do those that
+/// have ended for good (an evicted pod stays on record long after another took its place).
 fn current(pods: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
-    let staying = || pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let ended = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|state| state.phase.as_deref());
+        matches!(phase, Some("Failed" | "Succeeded"))
+    };
+    let staying = || pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !ended(pod));
     let newest =
         staying().max_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
     let mut current: Vec<_> = staying()
