@@ -57,6 +57,15 @@ impl CompiledTools {
     }
 }
 
+impl IntoIterator for CompiledTools {
+    type Item = Arc<CompiledTool>;
+    type IntoIter = std::vec::IntoIter<Arc<CompiledTool>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tools.into_iter()
+    }
+}
+
 /// One declared tool, ready to be called.
 pub struct CompiledTool {
     name: Arc<str>,

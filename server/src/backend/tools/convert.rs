@@ -81,11 +81,13 @@ pub(super) fn to_json(value: &cel::Value) -> Result<Value, String> {
         cel::Value::Map(entries) => {
             let mut sorted = BTreeMap::new();
             for (key, value) in entries.map.iter() {
-                if sorted.insert(key.to_string(), value).is_some() {
+                let name = key.to_string();
+                if sorted.contains_key(&name) {
                     return Err(format!(
-                        "The result holds a map in which two keys are written {key:?} in JSON."
+                        "The result holds a map in which two keys are written {name:?} in JSON."
                     ));
                 }
+                sorted.insert(name, value);
             }
             let fields = sorted.into_iter().map(|(key, value)| Ok((key, to_json(value)?)));
             Value::Object(fields.collect::<Result<Map<_, _>, String>>()?)

@@ -1,6 +1,6 @@
 //! Errors of evaluation in words that a model, or a person, can act upon.
 
-use cel::ExecutionError;
+use cel::{ExecutionError, Value};
 
 /// The longest message, in characters: some errors quote whole values.
 const MAX_MESSAGE: usize = 300;
@@ -24,14 +24,14 @@ pub(super) fn sentence(error: &ExecutionError) -> String {
         ExecutionError::DuplicateKey(_) => "a map has the same key twice".to_owned(),
         ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
         ExecutionError::ValuesNotComparable(one, other) => {
-            format!("a value of type {} does not compare with one of type {}", one.type_of(), other.type_of())
+            format!("a value of type {} does not compare with one of type {}", type_of(one), type_of(other))
         }
         ExecutionError::UnsupportedBinaryOperator(operator, one, other) => {
-            format!("{operator} does not work on ({}, {})", one.type_of(), other.type_of())
+            format!("{} does not work on ({}, {})", symbol(operator), type_of(one), type_of(other))
         }
-        ExecutionError::UnsupportedKeyType(key) => format!("a value of type {} is no key", key.type_of()),
+        ExecutionError::UnsupportedKeyType(key) => format!("a value of type {} is no key", type_of(key)),
         ExecutionError::UnsupportedIndex(index, list) => {
-            format!("a value of type {} does not index one of type {}", index.type_of(), list.type_of())
+            format!("a value of type {} does not index one of type {}", type_of(index), type_of(list))
         }
         ExecutionError::UnexpectedType { got, want } => {
             format!("found a value of type {got} instead of {want}")
@@ -39,6 +39,27 @@ pub(super) fn sentence(error: &ExecutionError) -> String {
         other => other.to_string(),
     };
     format!("The tool could not work out its answer: {}.", shortened(&cause))
+}
+
+/// The name that CEL has for a value's type.
+fn type_of(value: &Value) -> String {
+    match value {
+        Value::Float(_) => "double".to_owned(),
+        Value::Null => "null_type".to_owned(),
+        other => other.type_of().to_string(),
+    }
+}
+
+/// The sign of an arithmetic operator.
+fn symbol(operator: &str) -> &str {
+    match operator {
+        "add" => "+",
+        "sub" => "-",
+        "mul" => "*",
+        "div" => "/",
+        "rem" => "%",
+        other => other,
+    }
 }
 
 pub(super) fn shortened(text: &str) -> String {

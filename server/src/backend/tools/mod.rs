@@ -47,13 +47,13 @@ impl DeclaredTools {
     /// Serves `tools`, with as many threads at most as there are processors for this process.
     #[must_use]
     pub fn new(tools: CompiledTools) -> Arc<Self> {
-        Self::with_limits(&tools, PoolLimits::default())
+        Self::with_limits(tools, PoolLimits::default())
     }
 
-    fn with_limits(tools: &CompiledTools, limits: PoolLimits) -> Arc<Self> {
+    fn with_limits(tools: CompiledTools, limits: PoolLimits) -> Arc<Self> {
         Arc::new(Self {
+            catalogue: watch::Sender::new(Arc::new(catalogue(&tools))),
             tools: ArcSwap::from_pointee(by_name(tools)),
-            catalogue: watch::Sender::new(Arc::new(catalogue(tools))),
             pool: Pool::new(limits),
             in_flight: Arc::default(),
         })
@@ -61,10 +61,9 @@ impl DeclaredTools {
 
     /// Serves `tools` from now on, and tells whoever watches the catalogue. Calls in flight end on the tools that they
     /// began with. The same tools again are no change.
-    #[expect(clippy::needless_pass_by_value, reason = "whoever replaces a set is done with the value")]
     pub fn replace(&self, tools: CompiledTools) {
-        self.tools.store(Arc::new(by_name(&tools)));
         let catalogue = catalogue(&tools);
+        self.tools.store(Arc::new(by_name(tools)));
         self.catalogue.send_if_modified(|current| {
             let changed = !same(current, &catalogue);
             if changed {
@@ -128,8 +127,8 @@ impl fmt::Debug for DeclaredTools {
     }
 }
 
-fn by_name(tools: &CompiledTools) -> HashMap<Arc<str>, Arc<CompiledTool>> {
-    tools.iter().map(|tool| (Arc::clone(tool.name()), Arc::clone(tool))).collect()
+fn by_name(tools: CompiledTools) -> HashMap<Arc<str>, Arc<CompiledTool>> {
+    tools.into_iter().map(|tool| (Arc::clone(tool.name()), tool)).collect()
 }
 
 fn catalogue(tools: &CompiledTools) -> Catalogue {
