@@ -1,6 +1,13 @@
 //! The schema as an API server sees it, without one: `schema` asks every field for a description and a bound, `accept`
 //! says what is refused and with which words, `examples` takes the repository's own resources.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests may, and clippy knows only marked functions as tests"
+)]
+
 mod accept;
 mod examples;
 mod schema;

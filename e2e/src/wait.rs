@@ -34,7 +34,6 @@ pub async fn eventually<T, E: Debug, F: Future<Output = Result<T, E>>>(
 ///
 /// # Panics
 /// Where it still moves after `limit`.
-#[expect(clippy::panic, reason = "the condition is the story")]
 pub async fn settle<T: PartialEq + Debug, F: Future<Output = T>>(
     what: &str,
     quiet: Duration,

@@ -134,7 +134,7 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
         tools: tools.clone(),
         log,
         board,
-        address: address.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
+        address,
         started_with: loaded.config.clone(),
         seen: Seen { file: text, keys: Ok(String::new()), keys_file: obtained.file },
     };

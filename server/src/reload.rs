@@ -29,8 +29,8 @@ pub struct Reloader {
     pub tools: Arc<DeclaredTools>,
     pub log: LogControl,
     pub board: Arc<Board>,
-    /// Where the server listens.
-    pub address: SocketAddr,
+    /// Where the server listens; absent behind standard input and output, where nobody has to show a key.
+    pub address: Option<SocketAddr>,
     /// What the process was started with: what of it has changed needs a restart.
     pub started_with: Arc<ServerConfig>,
     pub seen: Seen,
@@ -177,11 +177,15 @@ impl Reloader {
     }
 
     fn obtain(&self, config: &ServerConfig) -> Result<Obtained, ObtainError> {
-        obtain_again(config, &self.sources.environment, self.address, self.seen.keys_file.as_ref())
+        let Some(address) = self.address else { return Ok(Obtained::default()) };
+        obtain_again(config, &self.sources.environment, address, self.seen.keys_file.as_ref())
     }
 
     /// The content of the keys file, be it configured or generated.
     fn read_keys(&self) -> Content {
+        if self.address.is_none() {
+            return Ok(String::new());
+        }
         let config = self.live.parts().config;
         let file = source::file(&config).map(PathBuf::from).or_else(|| self.seen.keys_file.clone());
         file.map_or_else(

@@ -1,5 +1,12 @@
 //! Tests that look at several crates, or at what is not code.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests may, and clippy knows only marked functions as tests"
+)]
+
 mod charts;
 mod contract;
 mod examples;

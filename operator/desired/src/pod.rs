@@ -138,8 +138,7 @@ fn resources(given: Option<&ResourceRequirements>) -> ResourceRequirements {
     let (requests, limits) =
         given.map_or((None, None), |given| (given.requests.as_ref(), given.limits.as_ref()));
     // What we add gives way to what the user said: a request above a limit would be refused.
-    let default_requests =
-        || default(&[("cpu", "50m"), ("memory", "64Mi")], limits, |own, limit| exceeds(own, limit));
+    let default_requests = || default(&[("cpu", "50m"), ("memory", "64Mi")], limits, exceeds);
     let default_limits = || default(&[("memory", "256Mi")], requests, |own, request| exceeds(request, own));
     ResourceRequirements {
         requests: Some(requests.cloned().unwrap_or_else(default_requests)),

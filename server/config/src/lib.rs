@@ -8,9 +8,9 @@
 
 pub mod auth;
 pub mod cache;
+pub mod compat;
 #[cfg(feature = "compile")]
 pub mod compile;
-pub mod compat;
 pub mod constants;
 pub mod duration;
 pub mod env;

@@ -19,6 +19,9 @@ pub struct Record {
     outcome: &'static str,
 }
 
+/// What a request is that was refused before it could be known, and a method that does not exist.
+const UNKNOWN: &str = "unknown";
+
 /// The answer was never finished: the caller went away, or this server broke.
 pub const ABORTED: &str = "aborted";
 
@@ -26,7 +29,7 @@ impl Record {
     #[must_use]
     pub fn begin(metrics: Arc<Metrics>) -> Self {
         metrics.in_flight.inc();
-        Self { metrics, started: Instant::now(), method: "", tool: None, era: "", outcome: ABORTED }
+        Self { metrics, started: Instant::now(), method: UNKNOWN, tool: None, era: UNKNOWN, outcome: ABORTED }
     }
 
     /// When the head of the request had arrived.
@@ -83,7 +86,16 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
         let tool = self.tool.as_deref().unwrap_or_default();
+        let elapsed = self.started.elapsed();
+        tracing::debug!(
+            method = self.method,
+            tool,
+            era = self.era,
+            outcome = self.outcome,
+            ?elapsed,
+            "request"
+        );
         self.metrics.requests.with_label_values(&[self.method, tool, self.era, self.outcome]).inc();
-        self.metrics.duration_of(self.method).observe(self.started.elapsed().as_secs_f64());
+        self.metrics.duration_of(self.method).observe(elapsed.as_secs_f64());
     }
 }

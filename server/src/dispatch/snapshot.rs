@@ -1,12 +1,13 @@
 //! Everything a request looks at that a reload can change, in one immutable piece: a request never sees half of a change.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use http::HeaderValue;
 use mcp_server_config::{AuthMode, ServerConfig};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub auth: Policy,
     pub max_body: usize,
     pub request_timeout: Duration,
+    /// Headers that a web page may send, those included that mirror arguments of the tools.
+    pub cors_headers: HeaderValue,
     /// What every modern result begins with.
     pub stamp: Bytes,
     /// The result of `server/discover`.
@@ -72,7 +75,10 @@ impl Snapshot {
         };
         let stamp = identity.stamp();
         let initialize = |version| identity.initialize(version).bytes().clone();
+        let tools: HashMap<_, _> =
+            catalogue.tools.iter().map(|entry| (entry.name.clone(), tool(entry))).collect();
         Self {
+            cors_headers: cors_headers(tools.values()),
             gate: Gate::new(&service.http),
             auth: Policy { mode: service.auth.mode(), keys },
             max_body: service.http.max_body().as_usize(),
@@ -80,7 +86,7 @@ impl Snapshot {
             discover: object(&stamp, &Value::Object(identity.discover(scope))),
             initialize: [initialize(LegacyVersion::V2025_06_18), initialize(LegacyVersion::V2025_11_25)],
             pages: pages(catalogue, &stamp, scope),
-            tools: catalogue.tools.iter().map(|entry| (entry.name.clone(), tool(entry))).collect(),
+            tools,
             stamp,
             config,
         }
@@ -126,6 +132,17 @@ fn tool(entry: &crate::backend::ToolEntry) -> Tool {
     let definition: Value = serde_json::from_str(entry.definition.as_str()).unwrap_or_default();
     let schema = definition.get("inputSchema").and_then(Value::as_object);
     Tool { name: entry.name.clone(), mirrored: schema.map(mirrored_properties).unwrap_or_default() }
+}
+
+/// Headers that every web page may send.
+const CORS_HEADERS: &str = "Content-Type, Accept, Authorization, X-API-Key, MCP-Protocol-Version, Mcp-Method, Mcp-Name, \
+                            Mcp-Session-Id, Last-Event-ID";
+
+fn cors_headers<'a>(tools: impl Iterator<Item = &'a Tool>) -> HeaderValue {
+    let mirrored: BTreeSet<_> =
+        tools.flat_map(|tool| &tool.mirrored).map(|property| property.header.as_str()).collect();
+    let names = mirrored.into_iter().fold(CORS_HEADERS.to_owned(), |names, name| names + ", " + name);
+    HeaderValue::try_from(names).expect("names of headers are visible ASCII")
 }
 
 fn pages(catalogue: &Catalogue, stamp: &Bytes, scope: CacheScope) -> Vec<Page> {

@@ -55,7 +55,8 @@ where
     if announced > limit {
         return Err(too_large(limit));
     }
-    let mut share = budget.take(announced).ok_or_else(no_room)?;
+    // Taken as it arrives: what is only announced holds no memory, and must not keep others out.
+    let mut share = budget.take(0).ok_or_else(no_room)?;
     let mut whole = Bytes::new();
     let mut pieces = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use mcp_server_config::constants::{HEALTH_PATH, READY_PATH};
 
 use crate::dispatch::record::Record;
+use crate::dispatch::snapshot::Snapshot;
 use crate::dispatch::{Arrival, Dispatcher, Reply};
 use crate::http::body::Payload;
 use crate::http::pulse::Busy;
@@ -28,10 +29,6 @@ pub mod pulse;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// Headers that a web page may send.
-const CORS_REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Content-Type, Accept, Authorization, X-API-Key, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID",
-);
 /// Headers of an answer that a web page may read.
 const CORS_RESPONSE_HEADERS: HeaderValue =
     HeaderValue::from_static("WWW-Authenticate, Retry-After, Mcp-Session-Id");
@@ -100,7 +97,7 @@ impl Door {
         };
         let mut response = if head.method == Method::OPTIONS && origin.is_some() {
             record.ok();
-            preflight()
+            preflight(&snapshot)
         } else if head.method == Method::POST {
             self.post(&snapshot, &head, body, record).await
         } else {
@@ -123,7 +120,7 @@ impl Door {
 
     async fn post(
         &self,
-        snapshot: &Arc<crate::dispatch::snapshot::Snapshot>,
+        snapshot: &Arc<Snapshot>,
         head: &http::request::Parts,
         body: Incoming,
         record: &mut Record,
@@ -182,12 +179,12 @@ pub(crate) fn json(status: StatusCode, text: impl Into<bytes::Bytes>) -> Respons
 }
 
 /// The answer to a browser that asks whether a page may send a request (Fetch standard, "CORS-preflight fetch").
-fn preflight() -> Response<Payload> {
+fn preflight(snapshot: &Snapshot) -> Response<Payload> {
     let mut response = Response::new(Payload::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, CORS_REQUEST_HEADERS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, snapshot.cors_headers.clone());
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
 }

@@ -9,7 +9,7 @@ const HEADERS: [(&str, &str); 3] =
     [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "echo")];
 
 fn body() -> String {
-    modern_body(1.into(), "tools/call", json!({"name": "echo", "arguments": {}}))
+    modern_body(1, "tools/call", json!({"name": "echo", "arguments": {}}))
 }
 
 #[tokio::test]

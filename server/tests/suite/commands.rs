@@ -211,3 +211,16 @@ fn the_admin_port_tells_what_there_is() {
     );
     assert_eq!(get(off.admin, "/metrics").0, 404);
 }
+
+#[test]
+fn call_mirrors_the_arguments_that_a_tool_wants_in_headers() {
+    let home = tempfile::tempdir().unwrap();
+    let schema =
+        json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}});
+    let tools = json!([{"name": "where", "inputSchema": schema, "text": "in {{args.region}}"}]);
+    let config = json!({"auth": {"mode": "Disabled"}, "tools": tools});
+    fs::write(home.path().join("config.json"), config.to_string()).unwrap();
+    let served = Served::start(home.path(), &["--config", "config.json"]);
+    let output = run(home.path(), &["call", "where", r#"{"region":"Zürich"}"#, "--url", &served.url()]);
+    assert_eq!(stdout(&output), "in Zürich\n", "{}", stderr(&output));
+}

@@ -126,8 +126,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) backend: Arc<TestBackend>,
     pub(crate) dispatcher: Arc<Dispatcher>,
-    /// Serves for as long as it is held.
-    _serving: Serving,
+    pub(crate) serving: Serving,
 }
 
 /// A server that lets everybody in, with changes to its configuration.
@@ -161,7 +160,7 @@ pub(crate) async fn server_with(
         accepted: Some(metrics.connections_total.clone()),
     };
     let serving = listener.serve(move |request, busy| door.clone().serve(request, busy), settings);
-    Server { address, backend, dispatcher, _serving: serving }
+    Server { address, backend, dispatcher, serving }
 }
 
 /// An HTTP response.
@@ -302,11 +301,11 @@ pub(crate) fn meta() -> Value {
 }
 
 /// The body of a modern request.
-pub(crate) fn modern_body(id: Value, method: &str, mut params: Value) -> String {
+pub(crate) fn modern_body(id: impl Into<Value>, method: &str, mut params: Value) -> String {
     if params.get("_meta").is_none() {
         params["_meta"] = meta();
     }
-    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
+    json!({"jsonrpc": "2.0", "id": id.into(), "method": method, "params": params}).to_string()
 }
 
 /// A modern request with the headers that mirror it.
@@ -314,7 +313,7 @@ pub(crate) async fn modern(address: SocketAddr, method: &str, params: Value) -> 
     let name = params["name"].as_str().map(mcp_server::protocol::headers::encode);
     let mut headers = vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", method)];
     headers.extend(name.as_deref().map(|name| ("Mcp-Name", name)));
-    post(address, &headers, &modern_body(1.into(), method, params)).await
+    post(address, &headers, &modern_body(1, method, params)).await
 }
 
 /// A modern call of a tool.

@@ -17,7 +17,7 @@ use crate::harness::{
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413_announced_or_not() {
     let server = server(|config| config.service.http.max_body = Some(ByteSize::from_bytes(1024))).await;
-    let fits = format!("{:1024}", modern_body(1.into(), "tools/list", json!({})));
+    let fits = format!("{:1024}", modern_body(1, "tools/list", json!({})));
     let headers = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list")];
     assert_eq!(post(server.address, &headers, &fits).await.status, 200);
     let large = " ".repeat(1025);
@@ -41,8 +41,7 @@ async fn a_body_that_is_too_large_is_413_announced_or_not() {
 #[tokio::test]
 async fn a_chunked_body_within_the_limit_is_read() {
     let server = server(|_| {}).await;
-    let body =
-        modern_body(1.into(), "tools/call", json!({"name": "echo", "arguments": {"a": "b".repeat(5000)}}));
+    let body = modern_body(1, "tools/call", json!({"name": "echo", "arguments": {"a": "b".repeat(5000)}}));
     let mut connection = Connection::open(server.address).await;
     let headers = [
         JSON,
@@ -166,7 +165,7 @@ async fn a_modern_client_that_hangs_up_cancels_its_call() {
     let mut connection = Connection::open(server.address).await;
     let headers =
         [JSON, ("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "wait")];
-    let body = modern_body(1.into(), "tools/call", json!({"name": "wait"}));
+    let body = modern_body(1, "tools/call", json!({"name": "wait"}));
     connection.write(request("POST", "/mcp", &headers, &body)).await;
     reaches(&server.backend.begun, 1).await;
     drop(connection);
@@ -218,7 +217,7 @@ async fn large_answers_arrive_whole_on_http_1_and_2() {
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let requests = (0..20).map(|_| {
-        let body = modern_body(1.into(), "tools/call", json!({"name": "large"}));
+        let body = modern_body(1, "tools/call", json!({"name": "large"}));
         let request = http::Request::post(format!("http://{}/mcp", server.address))
             .header("content-type", "application/json")
             .header("mcp-protocol-version", "2026-07-28")
@@ -250,4 +249,34 @@ async fn a_connection_serves_many_requests_and_pipelined_ones_in_order() {
         assert_eq!(connection.read().await.unwrap().json()["id"], id);
     }
     assert_eq!(server.dispatcher.metrics.connections_total.get(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_lets_calls_finish_and_takes_no_new_connections() {
+    let server = server(|_| {}).await;
+    let address = server.address;
+    let call_in_flight = tokio::spawn(async move { call(address, "wait", json!({})).await });
+    let mut idle = Connection::open(address).await;
+    idle.write(request("GET", "/health", &[], "")).await;
+    assert_eq!(idle.read().await.unwrap().status, 200);
+    reaches(&server.backend.begun, 1).await;
+    server.serving.finish();
+    idle.closed().await;
+    eventually("no new connections", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+    server.backend.release.add_permits(1);
+    assert_eq!(text(&call_in_flight.await.unwrap().result()), "waited");
+    tokio::time::timeout(PATIENCE, server.serving.finished()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_does_not_finish_is_cut_off() {
+    let server = server(|_| {}).await;
+    let address = server.address;
+    let mut stuck = Connection::open(address).await;
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "wait"}}).to_string();
+    stuck.write(request("POST", "/mcp", &[JSON], &body)).await;
+    reaches(&server.backend.begun, 1).await;
+    tokio::time::timeout(PATIENCE, server.serving.abort()).await.unwrap();
+    stuck.closed().await;
 }

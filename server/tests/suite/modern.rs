@@ -61,7 +61,7 @@ async fn lists_are_complete_stable_and_private_where_there_are_keys() {
     );
 
     let closed = server(|config| config.service.auth.mode = None).await;
-    let body = modern_body(1.into(), "tools/list", json!({}));
+    let body = modern_body(1, "tools/list", json!({}));
     let list = post(closed.address, &[VERSION, LIST, ("X-API-Key", "key-of-ci")], &body).await.result();
     assert_eq!(list["cacheScope"], "private");
 }
@@ -145,7 +145,7 @@ async fn a_version_that_is_not_served_is_refused_with_those_that_are() {
     for version in ["2099-01-01", "2025-11-25", "1.0"] {
         let mut meta = meta();
         meta["io.modelcontextprotocol/protocolVersion"] = version.into();
-        let body = modern_body(1.into(), "tools/list", json!({"_meta": meta}));
+        let body = modern_body(1, "tools/list", json!({"_meta": meta}));
         let response = post(server.address, &[("MCP-Protocol-Version", version), LIST], &body).await;
         assert_eq!(response.refusal(), (400, -32022), "{version}");
         let data = &response.json()["error"]["data"];
@@ -157,7 +157,7 @@ async fn a_version_that_is_not_served_is_refused_with_those_that_are() {
 #[tokio::test]
 async fn headers_have_to_mirror_the_body() {
     let server = server(|_| {}).await;
-    let body = modern_body(1.into(), "tools/call", json!({"name": "echo"}));
+    let body = modern_body(1, "tools/call", json!({"name": "echo"}));
     let method = ("Mcp-Method", "tools/call");
     let name = ("Mcp-Name", "echo");
     for headers in [
@@ -201,7 +201,7 @@ async fn arguments_that_a_tool_mirrors_have_to_agree() {
         (Some(("Mcp-Param-Region", "us")), json!({"region": "eu"}), 400),
         (Some(("Mcp-Param-Region", "=?base64?%?=")), json!({"region": "eu"}), 400),
     ] {
-        let body = modern_body(1.into(), "tools/call", json!({"name": "mirrored", "arguments": arguments}));
+        let body = modern_body(1, "tools/call", json!({"name": "mirrored", "arguments": arguments}));
         let headers: Vec<_> = base.into_iter().chain(header).collect();
         let response = post(server.address, &headers, &body).await;
         assert_eq!(response.status, status, "{header:?} {arguments}: {}", response.body);
@@ -231,18 +231,18 @@ async fn metadata_has_to_be_whole() {
         json!([]),
         json!("x"),
     ] {
-        let body = modern_body(1.into(), "tools/list", json!({"_meta": meta}));
+        let body = modern_body(1, "tools/list", json!({"_meta": meta}));
         let response = post(server.address, &[VERSION, LIST], &body).await;
         assert_eq!(response.refusal(), (400, -32602), "{body}");
     }
     let no_info = json!({version: "2026-07-28", capabilities: {}});
-    let body = modern_body(1.into(), "tools/list", json!({"_meta": no_info}));
+    let body = modern_body(1, "tools/list", json!({"_meta": no_info}));
     assert_eq!(post(server.address, &[VERSION, LIST], &body).await.status, 200, "clientInfo may be absent");
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
     assert_eq!(post(server.address, &[VERSION, LIST], &body).await.refusal(), (400, -32602));
     let mut noisy = meta();
     noisy["io.modelcontextprotocol/logLevel"] = "loud".into();
-    let body = modern_body(1.into(), "tools/list", json!({"_meta": noisy}));
+    let body = modern_body(1, "tools/list", json!({"_meta": noisy}));
     assert_eq!(post(server.address, &[VERSION, LIST], &body).await.refusal().1, -32602);
 }
 
@@ -327,7 +327,7 @@ async fn only_post_is_served_and_refusals_are_recognisable() {
 #[tokio::test]
 async fn sessions_are_neither_made_nor_minded() {
     let server = server(|_| {}).await;
-    let body = modern_body(1.into(), "tools/list", json!({}));
+    let body = modern_body(1, "tools/list", json!({}));
     let headers = [VERSION, LIST, ("Mcp-Session-Id", "whatever"), ("Last-Event-ID", "7")];
     let response = post(server.address, &headers, &body).await;
     assert_eq!(response.status, 200);
@@ -338,7 +338,7 @@ async fn sessions_are_neither_made_nor_minded() {
 async fn nothing_is_inferred_from_earlier_requests_of_a_connection() {
     let server = server(|_| {}).await;
     let mut connection = crate::harness::Connection::open(server.address).await;
-    let good = modern_body(1.into(), "tools/list", json!({}));
+    let good = modern_body(1, "tools/list", json!({}));
     let bare = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}).to_string();
     let post = |headers: &[(&str, &str)], body: &str| crate::harness::request("POST", "/mcp", headers, body);
     connection.write(post(&[VERSION, LIST], &good)).await;

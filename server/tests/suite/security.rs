@@ -8,7 +8,7 @@ const LIST: [(&str, &str); 2] = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-M
 
 async fn status(change: impl FnOnce(&mut mcp_server_config::ServerConfig), headers: &[(&str, &str)]) -> u16 {
     let server = server(change).await;
-    let body = modern_body(1.into(), "tools/list", json!({}));
+    let body = modern_body(1, "tools/list", json!({}));
     let has_type = headers.iter().any(|(name, _)| *name == "Content-Type");
     let json = (!has_type).then_some(JSON);
     let headers: Vec<_> = LIST.into_iter().chain(json).chain(headers.iter().copied()).collect();
@@ -67,8 +67,9 @@ async fn a_browser_on_an_allowed_page_may_call() {
     let preflight = send(server.address, "OPTIONS", "/mcp", &asked, "").await;
     assert_eq!(preflight.status, 204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some(page.1));
-    assert!(preflight.header("access-control-allow-headers").unwrap().contains("Mcp-Method"));
-    let body = modern_body(1.into(), "tools/list", json!({"_meta": meta()}));
+    let allowed = preflight.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("Mcp-Method") && allowed.contains("mcp-param-region"), "{allowed}");
+    let body = modern_body(1, "tools/list", json!({"_meta": meta()}));
     let headers: Vec<_> = LIST.into_iter().chain([JSON, page]).collect();
     let response = send(server.address, "POST", "/mcp", &headers, &body).await;
     assert_eq!(response.header("access-control-allow-origin"), Some(page.1));

@@ -48,7 +48,7 @@ impl Session {
 fn both_eras_are_spoken_and_nothing_else_is_written() {
     let home = tempfile::tempdir().unwrap();
     let mut session = Session::start(home.path());
-    session.say(&modern_body(1.into(), "server/discover", json!({})));
+    session.say(&modern_body(1, "server/discover", json!({})));
     assert_eq!(session.hear()["result"]["resultType"], "complete", "before any handshake");
     session.say(&json!({"jsonrpc": "2.0", "id": 2, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}}).to_string());
     assert_eq!(session.hear()["result"]["protocolVersion"], "2025-06-18");
@@ -62,7 +62,7 @@ fn both_eras_are_spoken_and_nothing_else_is_written() {
     );
     assert!(answer["result"].get("resultType").is_none());
     let params = json!({"name": "greet", "arguments": {"name": "Bob"}, "_meta": meta()});
-    session.say(&modern_body("x".into(), "tools/call", params));
+    session.say(&modern_body("x", "tools/call", params));
     assert_eq!(session.hear()["result"]["content"][0]["text"], "Hello, Bob!");
     session.say("nonsense");
     assert_eq!(session.hear()["error"]["code"], -32700);
@@ -129,4 +129,19 @@ async fn a_cancelled_request_stops_and_is_not_answered() {
     assert_eq!(answer["id"], 5, "and nothing came for the cancelled one");
     requests.shutdown().await.unwrap();
     served.await.unwrap().unwrap();
+}
+
+#[test]
+fn tools_change_without_a_restart_and_no_key_is_made() {
+    let home = tempfile::tempdir().unwrap();
+    let mut session = Session::start(home.path());
+    let config = json!({"tools": [{"name": "greet", "text": "Good day!"}]});
+    fs::write(home.path().join("config.json"), config.to_string()).unwrap();
+    let mut id = 0;
+    crate::process::until("the new answer", || {
+        id += 1;
+        session.say(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "greet", "arguments": {"name": "Ada"}}}).to_string());
+        session.hear()["result"]["content"][0]["text"] == "Good day!"
+    });
+    assert!(!home.path().join(".local").exists(), "who holds the pipe needs no key");
 }
