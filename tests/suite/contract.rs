@@ -19,7 +19,8 @@ fn settings() -> Settings {
 }
 
 fn resource(path: &str) -> McpServer {
-    let mut value: Value = serde_saphyr::from_str(&read(path)).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&read(path)).unwrap();
+    let mut value = documents.into_iter().find(|document| document["kind"] == "McpServer").unwrap();
     value["metadata"]["namespace"] = json!("default");
     value["metadata"]["uid"] = json!("00000000-0000-4000-8000-000000000001");
     serde_json::from_value(value).unwrap()
