@@ -3,7 +3,7 @@
 use mcp_server_config::AuthMode;
 use serde_json::json;
 
-use crate::harness::{Connection, counted, modern_body, post, request, server, text};
+use crate::harness::{Connection, counts, modern_body, post, request, server, text};
 
 const HEADERS: [(&str, &str); 3] =
     [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "echo")];
@@ -28,9 +28,9 @@ async fn a_missing_or_wrong_key_is_401_without_a_word_of_oauth() {
         assert!(!response.body.contains("resource_metadata"));
         assert!(response.json().get("id").is_none(), "the body was not read");
     }
-    let failures =
-        |reason| counted(&server, &format!("mcp_server_auth_failures_total{{reason=\"{reason}\"}}"));
-    assert_eq!((failures("missing"), failures("wrong"), failures("malformed")), (1, 2, 1));
+    for (reason, times) in [("missing", 1), ("wrong", 2), ("malformed", 1)] {
+        counts(&server, &format!("mcp_server_auth_failures_total{{reason=\"{reason}\"}}"), times).await;
+    }
 }
 
 #[tokio::test]

@@ -32,7 +32,8 @@ fn the_classic_file_starts_as_it_is_and_greets() {
     assert_eq!(fs::metadata(&keys).unwrap().permissions().mode() & 0o777, 0o600);
     let stored: Value = serde_json::from_str(&fs::read_to_string(&keys).unwrap()).unwrap();
     let key = stored["keys"][0]["key"].as_str().unwrap();
-    assert!(served.stderr().contains(key) && !log.contains(key));
+    served.told(key);
+    assert!(!log.contains(key));
 
     let call = |more: &[&str]| {
         let url = served.url();
@@ -69,7 +70,7 @@ fn a_generated_key_is_kept_for_the_next_start_and_told_once() {
     let home = tempfile::tempdir().unwrap();
     let first = Served::start(home.path(), &[]);
     let address = first.address.to_string();
-    assert!(first.stderr().contains("not shown again"), "{}", first.stderr());
+    first.told("not shown again");
     let state = home.path().join(".local/state/mcp-server");
     let kept = state.join(format!("{}.json", address.replace(':', "-")));
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
@@ -181,11 +182,11 @@ fn the_admin_port_tells_what_there_is() {
     let environment = [("MCP_AUTH_ENABLED", "false"), ("MCP_ENVIRONMENT", "staging")];
     let served = Served::start_with(home.path(), &[], &environment);
     assert!(!run(home.path(), &["call", "x", "--url", &served.url()]).status.success());
+    crate::process::until("the call is counted", || status(&served)["requests"]["failed"] == 1);
     let document = status(&served);
     assert_eq!(document["environment"], "staging");
     assert_eq!(document["protocolVersions"][0], "2026-07-28");
     assert_eq!(document["tools"], 0);
-    assert_eq!(document["requests"]["failed"], 1);
     assert_eq!(document["components"]["tools"]["health"], "Healthy");
     let (code, metrics) = get(served.admin, "/metrics");
     assert_eq!(code, 200);

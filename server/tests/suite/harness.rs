@@ -332,11 +332,14 @@ pub(crate) fn text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text in {result}"))
 }
 
-/// How often requests ended so.
-pub(crate) fn counted(server: &Server, line: &str) -> u64 {
-    let metrics = server.dispatcher.metrics.render().unwrap();
-    let value = metrics.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
-    value.unwrap_or(0)
+/// Waits until a metric has this value. A request is counted when its answer has been sent, which is a moment after the
+/// client has it.
+pub(crate) async fn counts(server: &Server, metric: &str, value: u64) {
+    let line = format!("{metric} {value}");
+    eventually(&line, async || {
+        server.dispatcher.metrics.render().unwrap().lines().any(|found| found == line)
+    })
+    .await;
 }
 
 /// Waits until something is so: for what no event tells.

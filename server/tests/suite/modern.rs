@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{call, counted, legacy, meta, modern, modern_body, post, send, server, text};
+use crate::harness::{call, counts, legacy, meta, modern, modern_body, post, send, server, text};
 
 const VERSION: (&str, &str) = ("MCP-Protocol-Version", "2026-07-28");
 const LIST: (&str, &str) = ("Mcp-Method", "tools/list");
@@ -86,13 +86,8 @@ async fn a_call_reaches_the_tool_with_its_arguments_untouched() {
     let response = post(server.address, &headers, &body).await;
     assert_eq!(response.json()["id"], "a-1");
     assert_eq!(text(&response.result()), format!("nobody: {arguments}"));
-    assert_eq!(
-        counted(
-            &server,
-            r#"mcp_server_requests_total{era="modern",method="tools/call",outcome="ok",tool="echo"}"#
-        ),
-        1
-    );
+    let answered = r#"mcp_server_requests_total{era="modern",method="tools/call",outcome="ok",tool="echo"}"#;
+    counts(&server, answered, 1).await;
 }
 
 #[tokio::test]
@@ -136,7 +131,8 @@ async fn an_unknown_tool_is_answered_in_band() {
     }
     let unnamed =
         r#"mcp_server_requests_total{era="modern",method="tools/call",outcome="invalid_params",tool=""}"#;
-    assert_eq!(counted(&server, unnamed), 4, "names that callers made up are no labels");
+    // Names that callers made up are no labels.
+    counts(&server, unnamed, 4).await;
 }
 
 #[tokio::test]

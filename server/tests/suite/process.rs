@@ -117,6 +117,11 @@ impl Served {
         self.stdout.all()
     }
 
+    /// Waits for a line on standard error.
+    pub(crate) fn told(&self, part: &str) {
+        self.stderr.wait(part, |line| line.contains(part).then_some(()));
+    }
+
     pub(crate) fn stderr(&self) -> String {
         self.stderr.all()
     }
