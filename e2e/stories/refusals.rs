@@ -47,7 +47,7 @@ async fn ten_invalid_resources_are_refused_with_the_field_named() {
         (
             "a volume from the node",
             json!({"spec": {"volumes": [{"name": "x", "hostPath": {"path": "/"}}]}}),
-            "spec.volumes[0]",
+            "spec.volumes[name=\"x\"].hostPath",
         ),
     ];
     for (what, change, field) in cases {

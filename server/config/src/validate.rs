@@ -27,7 +27,9 @@ pub fn validate(config: &ServerConfig) -> Vec<Violation> {
     let process = &config.process;
     rules.address("http.address", process.http.address());
     rules.address("http.adminAddress", process.http.admin_address());
-    rules.check(process.http.address() != process.http.admin_address(), "http.adminAddress", || {
+    // Port 0 is a free port of the system's choice, another one each time.
+    let (address, admin_address) = (process.http.address(), process.http.admin_address());
+    rules.check(address != admin_address || address.ends_with(":0"), "http.adminAddress", || {
         "is the same as http.address; health and metrics need a port of their own".to_owned()
     });
     let path = process.http.path();
@@ -200,8 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_valid() {
-        assert_eq!(shown(&ServerConfig::default()), Vec::<String>::new());
+    fn the_defaults_are_valid_and_so_are_two_free_ports() {
+        let mut config = ServerConfig::default();
+        assert_eq!(shown(&config), Vec::<String>::new());
+        (config.process.http.address, config.process.http.admin_address) =
+            (Some("127.0.0.1:0".into()), Some("127.0.0.1:0".into()));
+        assert_eq!(shown(&config), Vec::<String>::new());
     }
 
     #[test]

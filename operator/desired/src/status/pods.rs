@@ -290,10 +290,11 @@ impl Look<'_> {
 
 /// What the registry or the kubelet says, as a clause with the next step; none where it says nothing of a cause.
 fn pull_cause(message: &str) -> Option<&'static str> {
-    let text = message.to_ascii_lowercase();
+    // What stands between quotation marks is names and addresses, which may contain any word.
+    let text: String = message.split('"').step_by(2).collect::<Vec<_>>().join(" ").to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     // The order matters: a registry that hides private images says both "denied" and "does not exist".
-    if says(&["unauthorized", "denied", "authentication", "forbidden", "401", "403"]) {
+    if says(&["unauthorized", "denied", "authentication", "forbidden"]) {
         Some(
             ": the registry refuses access; correct spec.runtime.image, or give a Secret in spec.runtime.imagePullSecrets",
         )

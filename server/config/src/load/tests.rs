@@ -90,6 +90,22 @@ fn unknown_keys_are_told_with_their_place() {
 }
 
 #[test]
+fn a_misspelt_key_inside_a_section_of_one_view_is_told_too() {
+    let text = "rateLimit: {requestPerMinute: 5}\nauth: {apiKey: {fil: x}}\nshutdown: {dely: 1s}\ntools: [{nam: a}]\n";
+    let error = fails("a.yaml", text);
+    assert!(error.contains("tools[0]") && error.contains("missing field"), "{error}");
+    let document = read("a.yaml", &text.replace("{nam: a}", "{name: a, tex: b}")).unwrap();
+    let told: Vec<_> = document.unknown.iter().map(|key| (key.path.to_string(), key.fatal)).collect();
+    let expected = [
+        ("auth.apiKey.fil", true),
+        ("rateLimit.requestPerMinute", true),
+        ("shutdown.dely", false),
+        ("tools[0].tex", false),
+    ];
+    assert_eq!(told, expected.map(|(path, fatal)| (path.to_owned(), fatal)));
+}
+
+#[test]
 fn the_environment_lies_over_the_file() {
     let origin = Origin {
         name: "a.yaml".into(),
