@@ -3,6 +3,8 @@
 //! The same facts always give the same status, and a condition's time moves only when its status does. `Reconciling`,
 //! `Stalled` and `Paused` are there only while they are true, as kstatus has it.
 
+mod facts;
+mod image;
 mod pods;
 mod reference;
 mod rollout;

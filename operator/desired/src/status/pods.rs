@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Resource;
 use mcp_crds::{McpServer, McpServerStatus};
 
 use super::{
+    facts::{condition, containers, has_lost_readiness, is_ready, last_line, waiting_reason},
+    image::pull_cause,
     ready,
-    reference::{Place, missing_reference},
-    rollout::{Rollout, is_ready},
+    reference::{Missing, missing_reference},
+    rollout::Rollout,
 };
 use crate::{Observed, Reason, Warning, names::CONTAINER};
 
@@ -34,7 +36,7 @@ pub(super) fn problems(
     old: &McpServerStatus,
 ) -> Vec<Problem> {
     let look = Look { server, old, namespace: server.meta().namespace.as_deref().unwrap_or("default") };
-    let mut all: Vec<Problem> = rollout.failure.iter().map(|text| look.refusal(text)).collect();
+    let mut all: Vec<Problem> = rollout.failure.iter().filter_map(|text| look.refusal(text)).collect();
     // One pod speaks for all that suffer the same.
     let mut by_reason = BTreeMap::new();
     for pod in rollout.pods.iter().filter(|pod| !is_ready(pod)) {
@@ -75,14 +77,17 @@ struct Look<'a> {
 
 impl Look<'_> {
     /// Why the API server refused to make pods. Its text names a pod with a random suffix; that part moves.
-    fn refusal(&self, text: &str) -> Problem {
+    /// None where it speaks of a ServiceAccount that the operator makes itself: that one is on its way.
+    fn refusal(&self, text: &str) -> Option<Problem> {
         let text = text.split_once("\" is forbidden: ").map_or(text, |(_, cause)| cause);
         if let Some(missing) = missing_reference(text) {
-            return Problem::new(
-                Reason::ReferenceMissing,
-                missing.sentence(self.namespace, "spec.pod.serviceAccount.name"),
-            );
+            let given = self.server.spec.pod.service_account.name.is_some();
+            return given.then(|| self.missing(&missing));
         }
+        Some(self.refused_for_itself(text))
+    }
+
+    fn refused_for_itself(&self, text: &str) -> Problem {
         if text.contains("exceeded quota") {
             return Problem::new(
                 Reason::Quota,
@@ -116,6 +121,9 @@ impl Look<'_> {
             condition(pod, "PodScheduled").filter(|scheduled| scheduled.status == "False")
         {
             let text = unschedulable.message.as_deref().unwrap_or("the scheduler gives no cause");
+            if let Some(missing) = missing_reference(text) {
+                return Some(self.missing(&missing));
+            }
             return Some(Problem::new(
                 Reason::Unschedulable,
                 format!(
@@ -127,10 +135,7 @@ impl Look<'_> {
         own.or_else(|| {
             warnings.find_map(|warning| {
                 let missing = missing_reference(&warning.message)?;
-                Some(Problem::new(
-                    Reason::ReferenceMissing,
-                    missing.sentence(self.namespace, self.place(&missing)),
-                ))
+                Some(self.missing(&missing))
             })
         })
     }
@@ -151,10 +156,7 @@ impl Look<'_> {
             }
             Some("CreateContainerConfigError") => {
                 return Some(match missing_reference(message) {
-                    Some(missing) => Problem::new(
-                        Reason::ReferenceMissing,
-                        missing.sentence(self.namespace, self.place(&missing)),
-                    ),
+                    Some(missing) => self.missing(&missing),
                     None => Problem::new(
                         Reason::Rejected,
                         format!(
@@ -236,24 +238,8 @@ impl Look<'_> {
         Problem::new(Reason::ImagePull, format!("{start}{step}"))
     }
 
-    /// Where the resource names what is missing.
-    fn place(&self, missing: &Place) -> &'static str {
-        let spec = &self.server.spec;
-        let keys = spec.config.auth.api_keys.as_ref().and_then(|keys| keys.secret_key_ref.as_ref());
-        let generated = crate::Names::of(self.server.meta().name.as_deref().unwrap_or_default()).api_key;
-        if missing.is_secret() && keys.is_some_and(|keys| missing.is_of(&keys.name)) {
-            "spec.config.auth.apiKeys.secretKeyRef"
-        } else if missing.is_secret() && missing.is_of(&generated) {
-            "spec.config.auth.apiKeys"
-        } else if spec.volumes.iter().any(|volume| {
-            let secret = volume.secret.as_ref().and_then(|secret| secret.secret_name.as_ref());
-            let config_map = volume.config_map.as_ref().map(|config_map| &config_map.name);
-            [secret, config_map].into_iter().flatten().any(|name| missing.is_of(name))
-        }) {
-            "spec.volumes"
-        } else {
-            "spec.runtime.env or envFrom"
-        }
+    fn missing(&self, missing: &Missing) -> Problem {
+        Problem::new(Reason::ReferenceMissing, missing.sentence(self.namespace, missing.place(self.server)))
     }
 
     fn stuck(&self, rollout: &Rollout) -> Problem {
@@ -286,77 +272,4 @@ impl Look<'_> {
             ),
         )
     }
-}
-
-/// What the registry or the kubelet says, as a clause with the next step; none where it says nothing of a cause.
-fn pull_cause(message: &str) -> Option<&'static str> {
-    // What stands between quotation marks is names and addresses, which may contain any word.
-    let text: String = message.split('"').step_by(2).collect::<Vec<_>>().join(" ").to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    // The order matters: a registry that hides private images says both "denied" and "does not exist".
-    if says(&["unauthorized", "denied", "authentication", "forbidden"]) {
-        Some(
-            ": the registry refuses access; correct spec.runtime.image, or give a Secret in spec.runtime.imagePullSecrets",
-        )
-    } else if says(&["not found", "notfound", "manifest unknown", "does not exist"]) {
-        Some(": the registry has no such image; correct spec.runtime.image")
-    } else if says(&[
-        "invalid reference",
-        "invalidimagename",
-        "couldn't parse image",
-        "failed to apply default image tag",
-    ]) {
-        Some(": it is not the reference of an image; correct spec.runtime.image")
-    } else if says(&["never", "not present with pull policy"]) {
-        Some(
-            ": it is not on the node, and imagePullPolicy is Never; load it there, or change spec.runtime.imagePullPolicy",
-        )
-    } else if says(&["no such host", "dial tcp", "timeout", "refused", "unavailable", "i/o", "tls", "x509"]) {
-        Some(
-            ": the registry cannot be reached from the node; check its name in spec.runtime.image and the network",
-        )
-    } else {
-        None
-    }
-}
-
-/// The last line of a message that says something.
-fn last_line(message: &str) -> &str {
-    message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default()
-}
-
-/// Containers and init containers; one that is not ours may be injected, and can fail as well.
-fn containers(pod: &Pod) -> Vec<&ContainerStatus> {
-    let Some(state) = &pod.status else { return Vec::new() };
-    let lists = [&state.init_container_statuses, &state.container_statuses];
-    let all = lists.into_iter().flatten().flatten();
-    // An init container that ended well did what it was for.
-    all.filter(|container| !container.ready).filter(|container| !is_done(container)).collect()
-}
-
-fn is_done(container: &ContainerStatus) -> bool {
-    let end = container.state.as_ref().and_then(|state| state.terminated.as_ref());
-    end.is_some_and(|end| end.exit_code == 0 && end.reason.as_deref() == Some("Completed"))
-}
-
-fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
-    let conditions = pod.status.as_ref().and_then(|state| state.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().find(|condition| condition.type_ == type_)
-}
-
-fn waiting_reason(pod: &Pod) -> Option<&str> {
-    let first = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
-    first.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
-}
-
-/// Whether a pod answered once and does not now: its readiness changed after its container had started. A pod that
-/// is still starting was never ready since then.
-fn has_lost_readiness(pod: &Pod) -> bool {
-    let changed = condition(pod, "Ready").filter(|ready| ready.status != "True");
-    let changed = changed.and_then(|ready| ready.last_transition_time.as_ref());
-    let started = containers(pod)
-        .iter()
-        .filter(|container| container.name == CONTAINER)
-        .find_map(|container| container.state.as_ref()?.running.as_ref()?.started_at.clone());
-    matches!((changed, started), (Some(changed), Some(started)) if *changed > started)
 }

@@ -1,9 +1,14 @@
 //! What the kubelet and the API server say of things that a pod names and that are not there.
 
+use kube::Resource;
+use mcp_crds::{McpServer, v1alpha1::Volume};
+
+use crate::Names;
+
 /// A thing that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Secret, `ConfigMap` or `ServiceAccount`.
+pub(super) struct Missing {
+    /// Secret, `ConfigMap`, `ServiceAccount` or `PersistentVolumeClaim`.
     kind: &'static str,
     /// Its name; none where the text does not say.
     name: Option<String>,
@@ -11,13 +16,38 @@ pub(super) struct Place {
     key: Option<String>,
 }
 
-impl Place {
-    pub(super) fn is_secret(&self) -> bool {
-        self.kind == "Secret"
+impl Missing {
+    /// Where the resource names it.
+    pub(super) fn place(&self, server: &McpServer) -> &'static str {
+        let spec = &server.spec;
+        let given = spec.config.auth.api_keys.as_ref().and_then(|keys| keys.secret_key_ref.as_ref());
+        let generated = Names::of(server.meta().name.as_deref().unwrap_or_default()).api_key;
+        if self.kind == "ServiceAccount" {
+            "spec.pod.serviceAccount.name"
+        } else if self.kind == "Secret" && given.is_some_and(|keys| self.is_of(&keys.name)) {
+            "spec.config.auth.apiKeys.secretKeyRef"
+        } else if self.kind == "Secret" && self.is_of(&generated) {
+            "spec.config.auth.apiKeys"
+        } else if spec.volumes.iter().filter_map(|volume| self.named_by(volume)).any(|name| self.is_of(name))
+        {
+            "spec.volumes"
+        } else {
+            "spec.runtime.env or envFrom"
+        }
+    }
+
+    /// The name of the thing of this kind that a volume shows.
+    fn named_by<'a>(&self, volume: &'a Volume) -> Option<&'a str> {
+        match self.kind {
+            "Secret" => volume.secret.as_ref()?.secret_name.as_deref(),
+            "ConfigMap" => Some(&volume.config_map.as_ref()?.name),
+            "PersistentVolumeClaim" => Some(&volume.persistent_volume_claim.as_ref()?.claim_name),
+            _ => None,
+        }
     }
 
     /// Whether the missing thing has this name, as far as the text says.
-    pub(super) fn is_of(&self, name: &str) -> bool {
+    fn is_of(&self, name: &str) -> bool {
         self.name.as_deref().is_none_or(|own| own == name)
     }
 
@@ -37,13 +67,13 @@ impl Place {
 
 /// Reads a message of the kubelet (`secret "x" not found`, `couldn't find key k in Secret ns/x`, `references
 /// non-existent secret key: k`) or of the API server (`serviceaccount "x" not found`).
-pub(super) fn missing_reference(message: &str) -> Option<Place> {
+pub(super) fn missing_reference(message: &str) -> Option<Missing> {
     if let Some((_, rest)) = message.split_once("couldn't find key ") {
         let (key, rest) = rest.split_once(" in ")?;
         let (kind, rest) = rest.split_once(' ')?;
         let name = rest.split(|c: char| c.is_whitespace() || c == ',').next()?;
         let name = name.rsplit('/').next()?.trim_matches('"');
-        return Some(Place {
+        return Some(Missing {
             kind: kind_of(kind)?,
             name: Some(name.to_owned()),
             key: Some(key.trim_matches('"').to_owned()),
@@ -53,14 +83,14 @@ pub(super) fn missing_reference(message: &str) -> Option<Place> {
     {
         if let Some((_, key)) = message.split_once(words) {
             let key = key.split_whitespace().next()?;
-            return Some(Place { kind, name: None, key: Some(key.to_owned()) });
+            return Some(Missing { kind, name: None, key: Some(key.to_owned()) });
         }
     }
-    for kind in ["secret", "configmap", "serviceaccount"] {
+    for kind in ["secret", "configmap", "serviceaccount", "persistentvolumeclaim"] {
         let Some((_, rest)) = message.split_once(&format!("{kind} \"")) else { continue };
         let (name, rest) = rest.split_once('"')?;
         if rest.starts_with(" not found") {
-            return Some(Place { kind: kind_of(kind)?, name: Some(name.to_owned()), key: None });
+            return Some(Missing { kind: kind_of(kind)?, name: Some(name.to_owned()), key: None });
         }
     }
     None
@@ -71,6 +101,7 @@ fn kind_of(word: &str) -> Option<&'static str> {
         "secret" => Some("Secret"),
         "configmap" => Some("ConfigMap"),
         "serviceaccount" => Some("ServiceAccount"),
+        "persistentvolumeclaim" => Some("PersistentVolumeClaim"),
         _ => None,
     }
 }
@@ -105,6 +136,10 @@ mod tests {
             (
                 "MountVolume.SetUp failed for volume \"mcp-api-keys\" : secret \"clients\" not found",
                 "Secret shop/clients does not exist; create it, or change spec.x",
+            ),
+            (
+                "0/1 nodes are available: persistentvolumeclaim \"documents\" not found. not found",
+                "PersistentVolumeClaim shop/documents does not exist; create it, or change spec.x",
             ),
             (
                 "error looking up service account shop/orders: serviceaccount \"orders\" not found",

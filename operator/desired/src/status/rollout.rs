@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use mcp_crds::{McpServer, annotations};
 
-use super::Verdict;
+use super::{Verdict, facts::is_ready};
 use crate::Observed;
 
 /// How far the Deployment is, in numbers, and the pods of its current version.
@@ -130,10 +130,4 @@ fn current(pods: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
 
 fn version(pod: &Pod) -> Option<&String> {
     pod.metadata.labels.as_ref()?.get("pod-template-hash")
-}
-
-/// Whether a pod answers.
-pub(super) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|state| state.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -294,11 +294,6 @@ fn why_no_pod_can_be_made() {
             "namespace shop does not allow the pods (violates PodSecurity \"restricted:latest\": seccompProfile); change spec.pod, spec.volumes or the namespace's policy",
         ),
         (
-            "pods \"hello-6d5f-x2b\" is forbidden: error looking up service account shop/orders: serviceaccount \"orders\" not found",
-            "ReferenceMissing",
-            "ServiceAccount shop/orders does not exist; create it, or change spec.pod.serviceAccount.name",
-        ),
-        (
             "admission webhook \"x\" denied the request: no",
             "Rejected",
             "the API server refuses the pods (admission webhook \"x\" denied the request: no); change the field it names",
@@ -306,6 +301,39 @@ fn why_no_pod_can_be_made() {
     ] {
         assert_eq!(shown(&failing(message), "Ready"), Some(("False", reason, sentence)));
     }
+}
+
+#[test]
+fn a_service_account_of_the_operators_own_is_on_its_way_and_one_of_the_users_is_missing() {
+    let text = "pods \"hello-6d5f-\" is forbidden: error looking up service account shop/x: serviceaccount \"x\" not found";
+    let condition = json!({"type": "ReplicaFailure", "status": "True", "message": text});
+    let of = |spec: Value| after(spec, json!({"replicas": 0, "conditions": [condition]}), vec![]);
+    assert_eq!(shown(&of(json!({})), "Ready").unwrap().1, "Progressing");
+    assert_eq!(
+        shown(&of(json!({"pod": {"serviceAccount": {"name": "x"}}})), "Ready").unwrap().2,
+        "ServiceAccount shop/x does not exist; create it, or change spec.pod.serviceAccount.name"
+    );
+}
+
+#[test]
+fn what_a_volume_names_is_looked_for_among_the_volumes() {
+    let spec = json!({"volumes": [
+        {"name": "documents", "persistentVolumeClaim": {"claimName": "documents"}},
+        {"name": "certs", "secret": {"secretName": "certs"}},
+    ]});
+    let unschedulable = json!({"conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/1 nodes are available: persistentvolumeclaim \"documents\" not found. not found",
+    }]});
+    let status = after(spec, rolling(0), vec![pod("hello-1", unschedulable)]);
+    assert_eq!(
+        shown(&status, "Ready"),
+        Some((
+            "False",
+            "ReferenceMissing",
+            "PersistentVolumeClaim shop/documents does not exist; create it, or change spec.volumes"
+        ))
+    );
 }
 
 #[test]
