@@ -123,7 +123,7 @@ pub fn load(
     if service.server_name.is_none() {
         service.server_name.clone_from(&source.resource_name);
     }
-    let unknown = unknown_to_both(unknown_to_service, unknown_to_process);
+    let unknown = unknown_to_both(&unknown_to_service, &unknown_to_process);
     let unknown = unknown.into_iter().map(|path| source.unknown_key(path)).collect();
     let misspelt = overlay
         .unknown
@@ -160,12 +160,12 @@ fn typed<T: DeserializeOwned>(value: &Value, source: &Source) -> Result<(T, Vec<
 
 /// What neither view knows. A section that one view knows nothing of is reported there as a whole, and what the other
 /// view misses inside it is then known to nobody.
-fn unknown_to_both(one: Vec<Path>, other: Vec<Path>) -> BTreeSet<Path> {
+fn unknown_to_both(one: &[Path], other: &[Path]) -> BTreeSet<Path> {
     let inside = |path: &Path, sections: &[Path]| {
         sections.iter().any(|section| path.segments().starts_with(section.segments()))
     };
-    let of_one = one.iter().filter(|path| inside(path, &other));
-    let of_other = other.iter().filter(|path| inside(path, &one));
+    let of_one = one.iter().filter(|path| inside(path, other));
+    let of_other = other.iter().filter(|path| inside(path, one));
     of_one.chain(of_other).cloned().collect()
 }
 
