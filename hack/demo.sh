@@ -63,7 +63,7 @@ run kubectl get mcps
 say 'a tool, called through the Service with the generated key'
 key=$(kubectl get secret hello-api-key -o 'jsonpath={.data.key}' | base64 --decode)
 # shellcheck disable=SC2016 # shown as it is typed
-printf '\n$ kubectl exec deploy/hello -- /mcp-server call greet %q --url http://hello.default.svc/mcp --key "$KEY"\n' "$arguments"
+printf '\n$ kubectl exec deploy/hello -- /mcp-server call greet %s --url http://hello.default.svc/mcp --key "$KEY"\n' "'$arguments'"
 answer=$(kubectl exec deploy/hello -c mcp-server -- /mcp-server call greet "$arguments" \
   --url http://hello.default.svc/mcp --key "$key")
 printf '\nThe tool answered: %s\n' "$answer"
