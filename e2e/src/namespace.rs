@@ -61,9 +61,7 @@ impl Namespace {
             namespaces.create(&PostParams::default(), &fresh).await
         })
         .await;
-        let here = Self { name, client };
-        // Pods are refused until the controller has made the default account; ours have their own, a client may not.
-        here
+        Self { name, client }
     }
 
     pub fn api<K>(&self) -> Api<K>

@@ -89,13 +89,11 @@ pub struct Modern {
     pub notes: Vec<String>,
 }
 
-impl Modern {
-    /// The path under which the user wrote what is now at `path`.
-    #[must_use]
-    pub fn written_as(&self, path: &Path) -> Path {
-        let classic = self.renamed.iter().find(|(today, _)| path.segments().starts_with(today.segments()));
-        classic.map_or_else(|| path.clone(), |(_, classic)| classic.clone())
-    }
+/// The path under which the user wrote what is now at `path`, given what was [`Modern::renamed`].
+#[must_use]
+pub fn written_as(renamed: &[(Path, Path)], path: &Path) -> Path {
+    let classic = renamed.iter().find(|(today, _)| path.segments().starts_with(today.segments()));
+    classic.map_or_else(|| path.clone(), |(_, classic)| classic.clone())
 }
 
 /// Converts every classic key of `document`; everything else stays as it is.
@@ -270,7 +268,7 @@ mod tests {
         });
         assert_eq!(modern.value, expected);
         assert!(modern.notes.is_empty(), "{:?}", modern.notes);
-        assert_eq!(modern.written_as(&Path::of("metrics.interval")), Path::of("metrics_interval"));
+        assert_eq!(written_as(&modern.renamed, &Path::of("metrics.interval")), Path::of("metrics_interval"));
     }
 
     #[test]

@@ -311,8 +311,7 @@ impl Source {
     }
 
     fn problem(&self, violation: &Violation) -> Problem {
-        let written =
-            Modern { renamed: self.renamed.clone(), ..Modern::default() }.written_as(&violation.path);
+        let written = compat::written_as(&self.renamed, &violation.path);
         let path = self.base.join(&written);
         let position = self.tree.as_ref().map(|tree| tree.locate(&path));
         self.problem_at(position, path, violation.message.clone())
