@@ -160,7 +160,8 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
                 accepted: Some(metrics.connections_total.clone()),
             };
             let door = Arc::new(door);
-            let serving = listener.serve(move |request, busy| door.clone().serve(request, busy), settings);
+            let serving =
+                listener.serve(move |request, peer, busy| door.clone().serve(request, peer, busy), settings);
             enter_ready(&lifecycle, &metrics);
             tracing::info!(
                 address = address.map(|address| address.to_string()),
@@ -233,7 +234,10 @@ async fn open_admin(
     let settings =
         Settings { max_connections: 64, patience: Patience::default(), open: None, accepted: None };
     let admin = Arc::new(admin);
-    Ok(Some((listener.serve(move |request, busy| admin.clone().serve(request, busy), settings), local)))
+    Ok(Some((
+        listener.serve(move |request, _peer, busy| admin.clone().serve(request, busy), settings),
+        local,
+    )))
 }
 
 /// Waits for a signal and stops in order. A second signal ends at once.

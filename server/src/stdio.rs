@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::principal::Caller;
 use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::record::Record;
 use crate::dispatch::{Arrival, Dispatcher, Reply};
@@ -71,8 +72,13 @@ async fn answer(dispatcher: &Arc<Dispatcher>, body: Result<Bytes, usize>, in_fli
     let mut record = Record::begin(dispatcher.metrics.clone());
     match body {
         Ok(body) => {
-            let arrival =
-                Arrival { body, share: None, headers: None, principal: None, in_flight: Some(in_flight) };
+            let arrival = Arrival {
+                body,
+                share: None,
+                headers: None,
+                caller: Caller::default(),
+                in_flight: Some(in_flight),
+            };
             dispatcher.handle(&dispatcher.snapshot(), arrival, &mut record).await
         }
         Err(limit) => {

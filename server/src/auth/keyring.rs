@@ -7,6 +7,8 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
+use crate::auth::principal::{Principal, PrincipalKind};
+
 /// A longer key is wrong without looking at it.
 const MAX_KEY: usize = 4096;
 
@@ -28,7 +30,7 @@ impl Key {
 /// and all digests have one length.
 pub struct Keyring {
     secret: hmac::Key,
-    entries: Vec<(Arc<str>, [u8; 32])>,
+    entries: Vec<(Arc<Principal>, [u8; 32])>,
 }
 
 impl Keyring {
@@ -39,7 +41,10 @@ impl Keyring {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, &seed);
         let entries = keys
             .iter()
-            .map(|key| (Arc::from(key.id.as_str()), digest(&secret, key.key.expose_secret().as_bytes())))
+            .map(|key| {
+                let principal = Principal { id: Arc::from(key.id.as_str()), kind: PrincipalKind::ApiKey };
+                (Arc::new(principal), digest(&secret, key.key.expose_secret().as_bytes()))
+            })
             .collect();
         Self { secret, entries }
     }
@@ -54,10 +59,10 @@ impl Keyring {
         self.entries.is_empty()
     }
 
-    /// The id of the presented key. Takes the same time for every key that is not in the ring, and looks at all entries
+    /// The holder of the presented key. Takes the same time for every key that is not in the ring, and looks at all entries
     /// for one that is.
     #[must_use]
-    pub fn find(&self, presented: &[u8]) -> Option<Arc<str>> {
+    pub fn find(&self, presented: &[u8]) -> Option<Arc<Principal>> {
         if presented.len() > MAX_KEY {
             return None;
         }
@@ -66,7 +71,7 @@ impl Keyring {
         for (index, (_, digest)) in (0_u32..).zip(&self.entries) {
             found.conditional_assign(&index, digest.ct_eq(&presented));
         }
-        self.entries.get(found as usize).map(|(id, _)| id.clone())
+        self.entries.get(found as usize).map(|(principal, _)| principal.clone())
     }
 }
 
@@ -96,7 +101,8 @@ mod tests {
         let keys: Vec<_> = (0..50).map(|n| Key::new(format!("id-{n}"), format!("key-{n}"))).collect();
         let ring = Keyring::new(&keys);
         for n in 0..50 {
-            assert_eq!(ring.find(format!("key-{n}").as_bytes()).as_deref(), Some(format!("id-{n}").as_str()));
+            let found = ring.find(format!("key-{n}").as_bytes()).unwrap();
+            assert_eq!(*found.id, *format!("id-{n}"));
         }
         for wrong in ["", "key-", "key-50", "KEY-1", "key-1 "] {
             assert_eq!(ring.find(wrong.as_bytes()), None, "{wrong:?}");

@@ -9,12 +9,14 @@ use http::header::AUTHORIZATION;
 use mcp_server_config::AuthMode;
 
 use crate::auth::keyring::Keyring;
+use crate::auth::principal::Principal;
 
 pub mod generate;
 pub mod keyring;
 pub mod keys_file;
 pub mod obtain;
 pub mod places;
+pub mod principal;
 pub mod source;
 
 /// The other header that carries a key, without a scheme.
@@ -69,11 +71,11 @@ impl Policy {
         Self { mode: AuthMode::Disabled, keys: Arc::new(Keyring::default()) }
     }
 
-    /// The id of the caller's key; none where the caller has none and needs none.
+    /// The holder of the caller's key; none where the caller has none and needs none.
     ///
     /// # Errors
     /// Where the caller is not let in.
-    pub fn identify(&self, headers: &HeaderMap) -> Result<Option<Arc<str>>, Refusal> {
+    pub fn identify(&self, headers: &HeaderMap) -> Result<Option<Arc<Principal>>, Refusal> {
         if self.mode == AuthMode::Disabled {
             return Ok(None);
         }
@@ -122,7 +124,7 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        policy(mode).identify(&headers).map(|principal| principal.map(|id| id.to_string()))
+        policy(mode).identify(&headers).map(|principal| principal.map(|principal| principal.id.to_string()))
     }
 
     #[test]

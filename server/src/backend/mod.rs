@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::principal::Caller;
 use crate::protocol::raw::Raw;
 
 pub mod tools;
@@ -45,8 +46,8 @@ pub struct Call {
 /// What surrounds a call.
 #[derive(Clone, Debug)]
 pub struct Cx {
-    /// Who calls: the id of the key. Absent where nobody had to say.
-    pub principal: Option<Arc<str>>,
+    /// Who calls, and from where.
+    pub caller: Caller,
     /// When the answer stops being useful.
     pub deadline: Instant,
     /// Cancelled when nobody waits for the answer any more.

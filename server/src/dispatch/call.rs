@@ -16,7 +16,7 @@ use crate::dispatch::head::Request;
 use crate::dispatch::limits::Share;
 use crate::dispatch::record::Record;
 use crate::dispatch::snapshot::Snapshot;
-use crate::dispatch::{Arrival, Dispatcher};
+use crate::dispatch::{Arrival, Dispatcher, admit, allow};
 use crate::protocol::answer::{self, Message};
 use crate::protocol::envelope::Field;
 use crate::protocol::era::Era;
@@ -63,8 +63,9 @@ impl Dispatcher {
             headers::check_properties(headers, &tool.mirrored, request.params.arguments)?;
         }
 
-        // Admit: at once or not at all; a queue would only hide that there is too much to do.
-        let permit = self.permits.take(1).ok_or_else(overloaded)?;
+        allow::check(snapshot, &arrival.caller, tool)?;
+
+        let permit = admit::take(&self.permits)?;
         let entry = match arrival.in_flight {
             None => None,
             Some(in_flight) => Some(in_flight.begin(request.id).ok_or_else(id_in_use)?),
@@ -78,7 +79,7 @@ impl Dispatcher {
         let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
         let call =
             Call { tool: tool.name.to_string(), arguments: arguments.map(|text| Raw::part(body, text)) };
-        let cx = Cx { principal: arrival.principal, deadline, cancel: cancel.clone() };
+        let cx = Cx { caller: arrival.caller, deadline, cancel: cancel.clone() };
         let held = Held { _permit: permit, _body: arrival.share };
         let ended = match self.run(call, cx, held, deadline, &cancel).await {
             // At the deadline the call is taken back, and whoever notices first may call it that.
@@ -195,7 +196,7 @@ fn fault(error: backend::CallError, snapshot: &Snapshot, name: &str) -> Fault {
                 )
             ),
         ),
-        CallError::Overloaded => overloaded(),
+        CallError::Overloaded => admit::overloaded(),
         CallError::Internal(cause) => {
             tracing::error!(tool = name, cause, "a backend failed");
             Fault::new(Code::Internal, "the server failed to call the tool")
@@ -209,8 +210,4 @@ fn unknown(name: &str) -> Fault {
 
 fn id_in_use() -> Fault {
     Fault::new(Code::InvalidRequest, "a request with this id is still being answered")
-}
-
-fn overloaded() -> Fault {
-    Fault::new(Code::Overloaded, "too many calls at once; try again shortly")
 }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::auth::principal::Caller;
 use crate::backend::Backend;
 use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::limits::{Bound, Share};
@@ -19,6 +20,8 @@ use crate::protocol::answer::{self, Message};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
 
+mod admit;
+mod allow;
 mod call;
 mod control;
 mod head;
@@ -46,8 +49,7 @@ pub struct Arrival<'a> {
     pub share: Option<Share>,
     /// Absent where the door has none.
     pub headers: Option<&'a HeaderMap>,
-    /// Who sends it.
-    pub principal: Option<Arc<str>>,
+    pub caller: Caller,
     /// Where the door has one client, whose requests can be taken back by id.
     pub in_flight: Option<&'a InFlight>,
 }

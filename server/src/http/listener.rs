@@ -33,21 +33,23 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn call(
         &self,
         request: Request<Incoming>,
+        peer: SocketAddr,
         busy: Busy,
     ) -> impl Future<Output = Result<Response<Payload>, Infallible>> + Send;
 }
 
 impl<F, R> Service for F
 where
-    F: Fn(Request<Incoming>, Busy) -> R + Clone + Send + Sync + 'static,
+    F: Fn(Request<Incoming>, SocketAddr, Busy) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<Response<Payload>, Infallible>> + Send,
 {
     fn call(
         &self,
         request: Request<Incoming>,
+        peer: SocketAddr,
         busy: Busy,
     ) -> impl Future<Output = Result<Response<Payload>, Infallible>> + Send {
-        self(request, busy)
+        self(request, peer, busy)
     }
 }
 
@@ -121,8 +123,8 @@ impl Listener {
         loop {
             // Those over the cap wait in the kernel's queue, which costs nothing here.
             let Ok(permit) = room.clone().acquire_owned().await else { return };
-            let stream = match self.socket.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match self.socket.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     if !is_of_one_connection(&error) {
                         tracing::warn!(%error, "cannot accept connections; trying again in a second");
@@ -138,7 +140,7 @@ impl Listener {
             let connections = connections.clone();
             tasks.spawn(async move {
                 let _held = (permit, open);
-                connections.run(stream).await;
+                connections.run(stream, peer).await;
             });
         }
     }
@@ -217,7 +219,7 @@ struct Connections<S> {
 }
 
 impl<S: Service> Connections<S> {
-    async fn run(&self, stream: TcpStream) {
+    async fn run(&self, stream: TcpStream, peer: SocketAddr) {
         // Without this an answer in two writes waits for an acknowledgement that the peer delays by 40 ms.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -227,7 +229,7 @@ impl<S: Service> Connections<S> {
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
             let busy = pulse.request(request.version());
             let service = self.service.clone();
-            async move { service.call(request, busy).await }
+            async move { service.call(request, peer, busy).await }
         });
         let mut connection = std::pin::pin!(self.builder.serve_connection(io, service));
         let mut look = std::pin::pin!(tokio::time::sleep(self.patience.header));

@@ -1,6 +1,7 @@
 //! The HTTP door: bytes in, bytes out. No rule of MCP lives here.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{
@@ -12,6 +13,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use mcp_server_config::constants::{HEALTH_PATH, READY_PATH};
 
+use crate::auth::principal::Caller;
 use crate::dispatch::record::Record;
 use crate::dispatch::snapshot::Snapshot;
 use crate::dispatch::{Arrival, Dispatcher, Reply};
@@ -54,13 +56,14 @@ impl Door {
     pub async fn serve(
         self: Arc<Self>,
         request: Request<Incoming>,
+        peer: SocketAddr,
         busy: Busy,
     ) -> Result<Response<Payload>, Infallible> {
         let version = request.version();
         let mut response = match request.uri().path() {
             path if self.is_endpoint(path) => {
                 let mut record = Record::begin(self.dispatcher.metrics.clone());
-                let response = self.endpoint(request, &mut record).await;
+                let response = self.endpoint(request, peer, &mut record).await;
                 response.map(|body| body.carrying(Some(record), busy))
             }
             HEALTH_PATH => self.lifecycle.health().map(|body| body.carrying(None, busy)),
@@ -88,7 +91,12 @@ impl Door {
     }
 
     /// The MCP endpoint, from Origin and Host to the answer. What is cheap to refuse is refused first.
-    async fn endpoint(&self, request: Request<Incoming>, record: &mut Record) -> Response<Payload> {
+    async fn endpoint(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        record: &mut Record,
+    ) -> Response<Payload> {
         let snapshot = self.dispatcher.snapshot();
         let (head, body) = request.into_parts();
         let origin = match snapshot.gate.check(&head.uri, &head.headers) {
@@ -99,7 +107,7 @@ impl Door {
             record.ok();
             preflight(&snapshot)
         } else if head.method == Method::POST {
-            self.post(&snapshot, &head, body, record).await
+            self.post(&snapshot, &head, body, peer, record).await
         } else {
             let fault = Fault::new(
                 Code::MethodNotAllowed,
@@ -123,6 +131,7 @@ impl Door {
         snapshot: &Arc<Snapshot>,
         head: &http::request::Parts,
         body: Incoming,
+        peer: SocketAddr,
         record: &mut Record,
     ) -> Response<Payload> {
         let principal = match snapshot.auth.identify(&head.headers) {
@@ -143,8 +152,9 @@ impl Door {
             Ok(read) => read,
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
         };
+        let caller = Caller { principal, address: Some(peer.ip()) };
         let arrival =
-            Arrival { body, share: Some(share), headers: Some(&head.headers), principal, in_flight: None };
+            Arrival { body, share: Some(share), headers: Some(&head.headers), caller, in_flight: None };
         respond(self.dispatcher.handle(snapshot, arrival, record).await)
     }
 }

@@ -79,7 +79,7 @@ impl Backend for TestBackend {
                 "echo" | "mirrored" | "grüß" => {
                     let arguments =
                         call.arguments.map_or("nothing".to_owned(), |raw| raw.as_str().to_owned());
-                    let principal = cx.principal.as_deref().unwrap_or("nobody");
+                    let principal = cx.caller.id().unwrap_or("nobody");
                     answer(text(&format!("{principal}: {arguments}")), false)
                 }
                 "wait" => {

@@ -32,7 +32,7 @@ fn schema(schema: &Value) -> Option<serde_json::Map<String, Value>> {
 
 fn cx() -> Cx {
     Cx {
-        principal: None,
+        caller: crate::auth::principal::Caller::default(),
         deadline: Instant::now() + Duration::from_secs(60),
         cancel: CancellationToken::new(),
     }
