@@ -132,11 +132,14 @@ command_down() {
 command_load() {
   (($#)) || { echo "usage: cluster.sh load FILE.tar..." >&2; exit "$EXIT_USAGE"; }
   local archive
+  local -a archives=()
   for archive in "$@"; do
     [[ -r $archive ]] || die "no such image archive: $archive"
+    # A provider may import from inside the cluster, where the working directory is another.
+    archives+=("$(realpath -- "$archive")")
   done
   require_up
-  "${PROVIDER}_load" "$@"
+  "${PROVIDER}_load" "${archives[@]}"
 }
 
 command_tools() {

@@ -227,7 +227,8 @@ load_and_apply() {
 
 pack_and_load_twice() {
   pack_client
-  cluster load "$WORK/client.tar"
+  # A relative path is the caller's, wherever the import runs.
+  (cd "$WORK" && cluster load client.tar)
   cluster load "$WORK/client.tar" 2>&1 | grep 'already there'
 }
 

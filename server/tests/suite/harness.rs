@@ -159,7 +159,8 @@ pub(crate) async fn server_with(
         open: Some(metrics.connections.clone()),
         accepted: Some(metrics.connections_total.clone()),
     };
-    let serving = listener.serve(move |request, busy| door.clone().serve(request, busy), settings);
+    let serving =
+        listener.serve(move |request, peer, busy| door.clone().serve(request, peer, busy), settings);
     Server { address, backend, dispatcher, serving }
 }
 
