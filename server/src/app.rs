@@ -1,67 +1,43 @@
 //! Starting and stopping, in order.
 //!
-//! Start: configuration, log, admin port, MCP port, keys, tools, ready. Only what is wrong here and now fails a start.
-//! Stop: not ready, keep accepting for a while, stop accepting, finish what is in flight, close the admin port.
+//! Start: configuration, log, admin port, MCP port, keys, tools, what runs beside, and then clients are let in. Only
+//! what is wrong here and now fails a start; what is far away may come later.
+//! Stop: the same list backwards. No longer ready, accepting for a while, finishing what is in flight, and the admin
+//! port closes last.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tokio::io::{BufReader, BufWriter};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
+use crate::app::components::Components;
 use crate::auth::keyring::Keyring;
-use crate::auth::obtain::{ObtainError, Obtained, obtain, remember};
+use crate::auth::obtain::{Obtained, obtain, remember};
 use crate::backend::Backend;
 use crate::backend::tools::DeclaredTools;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
-use crate::http::Door;
-use crate::http::listener::{Listener, Serving, Settings};
+use crate::http::listener::{Listener, Settings};
 use crate::http::pulse::Patience;
-use crate::lifecycle::{Lifecycle, Stage};
+use crate::lifecycle::Lifecycle;
 use crate::live::{Live, Parts};
-use crate::observe::logs::{self, LogError};
+use crate::observe::health::{self, Gauges};
+use crate::observe::logs;
 use crate::observe::metrics::Metrics;
 use crate::observe::summary;
 use crate::reload::{Reloader, Seen, tell, unknown_and_notes};
-use crate::settings::{Created, Loaded, Refused, Sources};
-use crate::shutdown::Signals;
+use crate::settings::{Created, Loaded, Sources};
+use crate::shutdown::{Signals, Stop};
 use crate::status::{Board, ConfigState, now};
-use crate::stdio;
 
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Config(Refused),
-    #[error("cannot read the configuration {name}")]
-    Read { name: String, source: io::Error },
-    #[error(
-        "cannot listen on {address}: another program has the port, or the address is not this machine's; choose another with {flag}"
-    )]
-    Listen { address: String, flag: &'static str, source: io::Error },
-    #[error(transparent)]
-    Keys(#[from] ObtainError),
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error("cannot watch for signals")]
-    Signals(#[source] io::Error),
-    #[error("standard input or output broke")]
-    Stdio(#[source] io::Error),
-}
+pub mod components;
+mod failure;
+mod front;
 
-impl StartError {
-    /// 2 where the user has to change something in the configuration, 1 where the machine is in the way.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) | Self::Read { .. } => 2,
-            _ => 1,
-        }
-    }
-}
+pub use failure::StartError;
 
 /// The door that a server opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +52,25 @@ pub enum Via {
 /// Where the server cannot start.
 pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
+    let mut components = Components::default();
+    match start(sources, via, &mut components).await {
+        Ok(server) => server.run(&mut signals, components).await,
+        Err(error) => {
+            components.stop(Instant::now()).await;
+            Err(error)
+        }
+    }
+}
+
+/// A server that lets clients in.
+struct Running {
+    dispatcher: Arc<Dispatcher>,
+    closed: front::Closed,
+}
+
+/// Starts one component after the other.
+async fn start(sources: Sources, via: Via, components: &mut Components) -> Result<Running, StartError> {
+    // Configuration.
     let read = |source| StartError::Read { name: sources.name(), source };
     let created = sources.create_missing().map_err(read)?;
     let text = match &created {
@@ -84,28 +79,43 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
         Created::NotNeeded | Created::Created => Ok(sources.read().map_err(read)?),
     };
     let loaded = sources.load(text.as_deref().unwrap_or("{}")).map_err(StartError::Config)?;
+
+    // Log.
     let logging = &loaded.config.service.logging;
     let log = logs::start(logging.level(), logging.format, via == Via::Stdio)?;
     tell_of(&sources, &created, &loaded);
 
+    // Health and metrics, and the admin port that shows them.
     let lifecycle = Arc::new(Lifecycle::new());
-    let board = Arc::new(Board::new(ConfigState {
-        file: sources.file.as_ref().map(|file| file.display().to_string()),
-        hash: loaded.hash.clone(),
-        loaded_at: now(),
-        ..ConfigState::default()
-    }));
+    let health = Arc::new(health::Registry::default());
+    let board = Arc::new(Board::new(
+        ConfigState {
+            file: sources.file.as_ref().map(|file| file.display().to_string()),
+            hash: loaded.hash.clone(),
+            loaded_at: now(),
+            ..ConfigState::default()
+        },
+        health.clone(),
+    ));
+    let metrics = Arc::new(Metrics::new());
+    Gauges::register(&health, metrics.registry());
+    metrics.reloaded();
     let dispatcher_cell = Arc::new(OnceLock::new());
     let admin =
         Admin { lifecycle: lifecycle.clone(), board: board.clone(), dispatcher: dispatcher_cell.clone() };
-    let admin = open_admin(admin, &sources, &loaded, via).await?;
+    let admin = open_admin(admin, &sources, &loaded, via, components).await?;
 
+    // The MCP port: taken now, served when everything else stands.
     let http = &loaded.config.process.http;
     let listener = match via {
-        Via::Http => Some(open(http.address(), "--address (MCP_HTTP_ADDRESS, http.address)").await?),
+        Via::Http => {
+            Some(listen("mcp port", http.address(), "--address (MCP_HTTP_ADDRESS, http.address)").await?)
+        }
         Via::Stdio => None,
     };
     let address = listener.as_ref().map(Listener::local);
+
+    // Keys.
     let obtained = match address {
         Some(address) => obtain(&loaded.config, &sources.environment, address)?,
         None => Obtained::default(),
@@ -114,9 +124,9 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
         remember(address, http.path(), file, &sources.environment);
     }
 
-    let metrics = Arc::new(Metrics::new());
-    metrics.reloaded();
+    // Tools, and what calls them.
     let tools = DeclaredTools::new(loaded.tools);
+    health.watch("tools", tools.health());
     let parts = Parts { config: loaded.config.clone(), keys: Arc::new(Keyring::new(&obtained.keys)) };
     let catalogue = tools.catalogue();
     let catalogue = catalogue.borrow().clone();
@@ -124,10 +134,12 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
     let dispatcher = Arc::new(Dispatcher::new(tools.clone(), snapshot, metrics.clone()));
     // Set once, here.
     let _first = dispatcher_cell.set(dispatcher.clone());
-    let live = Arc::new(Live::new(dispatcher.clone(), parts));
+    let backend = dispatcher.backend().clone();
+    components.started("tools", |until| async move { backend.drain(until).await });
 
-    // What runs beside, until the process ends.
-    tokio::spawn(live.clone().follow_catalogue());
+    // What runs beside.
+    let live = Arc::new(Live::new(dispatcher.clone(), parts));
+    components.beside("catalogue", tokio::spawn(live.clone().follow_catalogue()));
     let reloader = Reloader {
         sources,
         live,
@@ -139,56 +151,55 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
         seen: Seen { file: text, keys: Ok(String::new()), keys_file: obtained.file },
     };
     if reloader.sources.file.is_some() || reloader.seen.keys_file.is_some() {
-        tokio::spawn(reloader.with_keys_seen().run());
+        components.beside("reload", tokio::spawn(reloader.with_keys_seen().run()));
     }
-    let interval = dispatcher.clone();
-    tokio::spawn(summary::run(metrics.clone(), move || {
-        interval.snapshot().config.service.metrics.interval().as_std()
-    }));
+    let settings = dispatcher.clone();
+    let interval = move || settings.snapshot().config.service.metrics.interval().as_std();
+    components.beside("summary", tokio::spawn(summary::run(metrics.clone(), interval)));
 
-    let code = match listener {
-        Some(listener) => {
-            let door = Door::new(
-                dispatcher.clone(),
-                lifecycle.clone(),
-                loaded.config.process.http.path().to_owned(),
-            );
-            let settings = Settings {
-                max_connections: loaded.config.process.http.max_connections(),
-                patience: Patience::default(),
-                open: Some(metrics.connections.clone()),
-                accepted: Some(metrics.connections_total.clone()),
-            };
-            let door = Arc::new(door);
-            let serving =
-                listener.serve(move |request, peer, busy| door.clone().serve(request, peer, busy), settings);
-            enter_ready(&lifecycle, &metrics);
-            tracing::info!(
-                address = address.map(|address| address.to_string()),
-                path = loaded.config.process.http.path(),
-                admin = admin.as_ref().map(|(_, address)| address.to_string()),
-                tools = dispatcher.snapshot().tools(),
-                name = dispatcher.snapshot().config.service.server_name(),
-                environment = dispatcher.snapshot().config.service.environment,
-                "ready"
-            );
-            stop_http(&mut signals, &serving, &dispatcher, &lifecycle).await
-        }
-        None => {
-            enter_ready(&lifecycle, &metrics);
-            serve_stdio(&mut signals, &dispatcher, &lifecycle).await?
-        }
-    };
-    if let Some((admin, _)) = admin {
-        admin.abort().await;
-    }
-    tracing::info!("stopped");
-    Ok(code)
+    // Clients.
+    let closed = front::open(components, listener, &dispatcher, &lifecycle);
+    tell_ready(&dispatcher, address, admin);
+    Ok(Running { dispatcher, closed })
 }
 
-fn enter_ready(lifecycle: &Lifecycle, metrics: &Metrics) {
-    lifecycle.enter(Stage::Ready);
-    metrics.ready.set(1);
+impl Running {
+    /// Serves until a signal comes, or the door closes by itself; then stops in order. A second signal ends at once.
+    async fn run(mut self, signals: &mut Signals, components: Components) -> Result<u8, StartError> {
+        let ended = tokio::select! {
+            signal = signals.next() => Ok(signal),
+            // A port never closes by itself: there, nothing comes of this.
+            Ok(ended) = &mut self.closed => Err(ended),
+        };
+        let (delay, timeout) = self.patience();
+        let outcome = match ended {
+            Ok(signal) => {
+                tracing::info!(signal = signal.as_str(), ?delay, ?timeout, "stopping");
+                Ok(0)
+            }
+            Err(ended) => ended.map(|()| 0).map_err(StartError::Stdio),
+        };
+        tokio::select! {
+            () = components.stop(Instant::now() + delay + timeout) => {
+                tracing::info!("stopped");
+                outcome
+            }
+            second = signals.next() => Ok(at_once(second)),
+        }
+    }
+
+    /// How long clients are still let in, and how long what they asked may take after that.
+    fn patience(&self) -> (Duration, Duration) {
+        let config = &self.dispatcher.snapshot().config;
+        let shutdown = &config.process.shutdown;
+        let timeout = shutdown.timeout(config.service.performance.request_timeout());
+        (shutdown.delay().as_std(), timeout.as_std())
+    }
+}
+
+fn at_once(second: Stop) -> u8 {
+    tracing::warn!(signal = second.as_str(), "told to stop again; ending at once");
+    second.exit_code()
 }
 
 /// Says once what a user should know of the configuration.
@@ -212,9 +223,26 @@ fn tell_of(sources: &Sources, created: &Created, loaded: &Loaded) {
     }
 }
 
-async fn open(address: &str, flag: &'static str) -> Result<Listener, StartError> {
-    let listen = |source| StartError::Listen { address: address.to_owned(), flag, source };
-    Listener::open(address).await.map_err(listen)
+fn tell_ready(dispatcher: &Dispatcher, address: Option<SocketAddr>, admin: Option<SocketAddr>) {
+    let snapshot = dispatcher.snapshot();
+    let Some(address) = address else {
+        tracing::info!(tools = snapshot.tools(), "ready on standard input and output");
+        return;
+    };
+    tracing::info!(
+        %address,
+        path = snapshot.config.process.http.path(),
+        admin = admin.map(|address| address.to_string()),
+        tools = snapshot.tools(),
+        name = snapshot.config.service.server_name(),
+        environment = snapshot.config.service.environment,
+        "ready"
+    );
+}
+
+async fn listen(component: &'static str, address: &str, flag: &'static str) -> Result<Listener, StartError> {
+    let error = |source| StartError::Listen { component, address: address.to_owned(), flag, source };
+    Listener::open(address).await.map_err(error)
 }
 
 /// Opens the admin port. Behind standard input and output there is none unless it is asked for: several such servers
@@ -224,77 +252,19 @@ async fn open_admin(
     sources: &Sources,
     loaded: &Loaded,
     via: Via,
-) -> Result<Option<(Serving, std::net::SocketAddr)>, StartError> {
+    components: &mut Components,
+) -> Result<Option<SocketAddr>, StartError> {
     if via == Via::Stdio && sources.flags.admin_address.is_none() {
         return Ok(None);
     }
     let address = loaded.config.process.http.admin_address();
-    let listener = open(address, "--admin-address (MCP_HTTP_ADMIN_ADDRESS, http.adminAddress)").await?;
+    let flag = "--admin-address (MCP_HTTP_ADMIN_ADDRESS, http.adminAddress)";
+    let listener = listen("admin port", address, flag).await?;
     let local = listener.local();
     let settings =
         Settings { max_connections: 64, patience: Patience::default(), open: None, accepted: None };
     let admin = Arc::new(admin);
-    Ok(Some((
-        listener.serve(move |request, _peer, busy| admin.clone().serve(request, busy), settings),
-        local,
-    )))
-}
-
-/// Waits for a signal and stops in order. A second signal ends at once.
-async fn stop_http(
-    signals: &mut Signals,
-    serving: &Serving,
-    dispatcher: &Arc<Dispatcher>,
-    lifecycle: &Lifecycle,
-) -> u8 {
-    let stop = signals.next().await;
-    lifecycle.enter(Stage::Draining);
-    dispatcher.metrics.ready.set(0);
-    let config = dispatcher.snapshot().config.clone();
-    let delay = config.process.shutdown.delay().as_std();
-    let timeout = config.process.shutdown.timeout(config.service.performance.request_timeout()).as_std();
-    tracing::info!(signal = stop.as_str(), ?delay, ?timeout, "stopping");
-    let in_order = async {
-        // Clients and load balancers hear of it meanwhile, and are answered.
-        tokio::time::sleep(delay).await;
-        serving.finish();
-        let until = Instant::now() + timeout;
-        let finished = async {
-            serving.finished().await;
-            dispatcher.backend().drain(until).await;
-        };
-        if tokio::time::timeout_at(until, finished).await.is_err() {
-            let left = dispatcher.metrics.in_flight.get();
-            tracing::warn!(left, "requests were not finished in time and are cut off");
-        }
-        serving.abort().await;
-    };
-    tokio::select! {
-        () = in_order => 0,
-        second = signals.next() => {
-            tracing::warn!(signal = second.as_str(), "told to stop again; ending at once");
-            second.exit_code()
-        }
-    }
-}
-
-async fn serve_stdio(
-    signals: &mut Signals,
-    dispatcher: &Arc<Dispatcher>,
-    lifecycle: &Lifecycle,
-) -> Result<u8, StartError> {
-    let stop = CancellationToken::new();
-    let (input, output) = (BufReader::new(tokio::io::stdin()), BufWriter::new(tokio::io::stdout()));
-    let mut served = std::pin::pin!(stdio::serve(input, output, dispatcher.clone(), stop.clone()));
-    tracing::info!(tools = dispatcher.snapshot().tools(), "ready on standard input and output");
-    tokio::select! {
-        ended = served.as_mut() => return ended.map(|()| 0).map_err(StartError::Stdio),
-        _ = signals.next() => {}
-    }
-    lifecycle.enter(Stage::Draining);
-    stop.cancel();
-    tokio::select! {
-        ended = served => ended.map(|()| 0).map_err(StartError::Stdio),
-        second = signals.next() => Ok(second.exit_code()),
-    }
+    let serving = listener.serve(move |request, _peer, busy| admin.clone().serve(request, busy), settings);
+    components.started("admin port", |_| async move { serving.abort().await });
+    Ok(Some(local))
 }

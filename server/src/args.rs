@@ -7,15 +7,27 @@ use mcp_server_config::LogLevel;
 
 /// A server for the Model Context Protocol: tools that are declared in a file, behind keys, limits, metrics and health.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-server", version, disable_help_subcommand = true)]
+#[command(name = "mcp-server", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
+/// What the exit code tells, as the help shows it.
+pub const EXIT_CODES: &str = "Exit codes:
+  0    done, or stopped as told
+  1    failed for another reason
+  2    wrong usage or configuration
+  3    an address or port cannot be had
+  4    keys or secrets cannot be read or made
+  5    the log cannot be written
+  130  told twice to stop, by SIGINT at last
+  143  told twice to stop, by SIGTERM at last";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve MCP over HTTP, or over standard input and output
+    #[command(after_help = EXIT_CODES)]
     Serve(Serve),
     /// Check a configuration and tell everything that is wrong with it
     CheckConfig {

@@ -1,15 +1,16 @@
 //! What the server knows of itself, for people and for the operator: `/status`.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use crate::backend::Health;
 use crate::dispatch::Dispatcher;
 use crate::lifecycle::Lifecycle;
-use crate::observe::process;
+use crate::observe::health::Registry;
+use crate::observe::process::{self, CpuMeter};
 use crate::observe::summary::Summary;
 use crate::protocol::era::SUPPORTED_VERSIONS;
 
@@ -30,17 +31,34 @@ pub struct ConfigState {
     pub needs_restart: Vec<&'static str>,
 }
 
-/// What is known of the configuration, as it changes.
-#[derive(Debug, Default)]
+/// What is known of the configuration, as it changes, and the health of everything.
+#[derive(Debug)]
 pub struct Board {
     started_at: String,
     config: Mutex<ConfigState>,
+    config_health: watch::Sender<Health>,
+    auth_health: watch::Sender<Health>,
+    health: Arc<Registry>,
+    cpu: CpuMeter,
 }
 
 impl Board {
     #[must_use]
-    pub fn new(config: ConfigState) -> Self {
-        Self { started_at: now(), config: Mutex::new(config) }
+    pub fn new(config: ConfigState, health: Arc<Registry>) -> Self {
+        let told = |name: &str| {
+            let (say, told) = watch::channel(Health::Healthy);
+            health.watch(name, told);
+            say
+        };
+        let (config_health, auth_health) = (told("config"), told("auth"));
+        Self {
+            started_at: now(),
+            config: Mutex::new(config),
+            config_health,
+            auth_health,
+            health,
+            cpu: CpuMeter::new(),
+        }
     }
 
     #[must_use]
@@ -49,7 +67,10 @@ impl Board {
     }
 
     pub fn change(&self, change: impl FnOnce(&mut ConfigState)) {
-        change(&mut self.config.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut config);
+        self.config_health.send_replace(health(config.file_error.as_deref()));
+        self.auth_health.send_replace(health(config.keys_error.as_deref()));
     }
 
     /// Everything, as JSON.
@@ -58,13 +79,19 @@ impl Board {
         let snapshot = dispatcher.snapshot();
         let service = &snapshot.config.service;
         let config = self.config();
-        let backend = match &*dispatcher.backend().health().borrow() {
-            Health::Healthy => json!({"health": "Healthy"}),
-            Health::Degraded(why) => json!({"health": "Degraded", "message": why}),
-        };
         let last_error = [config.file_error.as_deref(), config.keys_error.as_deref()];
         let last_error = last_error.into_iter().flatten().collect::<Vec<_>>().join("\n");
         let process = process::sample();
+        let reports = self.health.reports();
+        let components: Map<_, _> = reports
+            .iter()
+            .filter(|report| report.is_component())
+            .map(|report| (report.name.to_string(), report.to_component()))
+            .collect();
+        let checks: Map<_, _> =
+            reports.iter().map(|report| (report.name.to_string(), report.to_json())).collect();
+        let unhealthy: Vec<_> =
+            reports.iter().filter(|report| report.is_failing()).map(|report| &*report.name).collect();
         let document = json!({
             "server": {"name": service.server_name(), "version": service.server_version()},
             "program": {"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")},
@@ -80,30 +107,67 @@ impl Board {
                 "lastError": if last_error.is_empty() { Value::Null } else { last_error.into() },
                 "needsRestart": config.needs_restart,
             },
-            "components": {
-                "tools": backend,
-                "config": component(config.file_error.as_deref()),
-                "auth": component(config.keys_error.as_deref()),
-            },
+            "components": components,
+            "unhealthy_checks": unhealthy,
+            "checks": checks,
             "tools": snapshot.tools(),
             "auth": {"mode": service.auth.mode(), "keys": snapshot.auth.keys.len()},
-            "requests": Summary::of(&dispatcher.metrics),
+            "summary": Summary::of(&dispatcher.metrics, &process, &self.cpu),
             "process": {"residentBytes": process.resident_bytes, "openFds": process.open_fds, "threads": process.threads},
         });
         format!("{document:#}\n")
     }
 }
 
-fn component(error: Option<&str>) -> Value {
-    error
-        .map_or_else(|| json!({"health": "Healthy"}), |error| json!({"health": "Degraded", "message": error}))
+fn health(error: Option<&str>) -> Health {
+    error.map_or(Health::Healthy, |error| Health::Degraded(error.to_owned()))
 }
 
 /// The time, as RFC 3339 writes it.
 #[must_use]
 pub fn now() -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _written = SystemTime.format_time(&mut Writer::new(&mut text));
-    text
+    at(SystemTime::now())
+}
+
+/// A time, as RFC 3339 writes it: in UTC, to the microsecond.
+#[must_use]
+pub fn at(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let micros = since.subsec_micros();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+/// The date so many days after 1970-01-01, in the calendar that repeats every 400 years and, counted from the first of
+/// March, has its leap day last.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    (era * 400 + year + if month <= 2 { 1 } else { 0 }, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_says() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (1_709_251_200, "2024-03-01T00:00:00.000000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(at(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::{Path, Violation, path::Segment};
 enum Kind {
     Text,
     Integer,
+    Number,
     /// Words apart by commas.
     List,
     /// One of some words, in any case.
@@ -23,7 +24,7 @@ enum Kind {
     Reference,
 }
 
-use Kind::{Integer, List, Reference, Switch, Text, Word};
+use Kind::{Integer, List, Number, Reference, Switch, Text, Word};
 
 const LEVELS: &[&str] = &["Trace", "Debug", "Info", "Warn", "Error"];
 const MODES: &[&str] = &["Required", "Optional", "Disabled"];
@@ -47,6 +48,14 @@ const TABLE: &[(&str, Kind)] = &[
     ("logging.format", Word(&["JSON", "Text"])),
     ("metrics.mode", Word(&["On", "Off"])),
     ("metrics.interval", Text),
+    ("metrics.pushGateway.url", Text),
+    ("metrics.pushGateway.interval", Text),
+    ("metrics.pushGateway.job", Text),
+    ("metrics.otlp.endpoint", Text),
+    ("metrics.otlp.interval", Text),
+    ("metrics.otlp.traces", Word(&["On", "Off"])),
+    ("metrics.otlp.sampleRatio", Number),
+    ("health.interval", Text),
     ("performance.maxConcurrentRequests", Integer),
     ("performance.requestTimeout", Text),
     ("shutdown.delay", Text),
@@ -127,6 +136,10 @@ fn read(kind: Kind, name: &str, text: &str) -> Result<Value, String> {
         Text => Ok(json!(text)),
         Integer => {
             text.parse::<u64>().map(|n| json!(n)).map_err(|_| format!("{text:?} is not a whole number"))
+        }
+        Number => {
+            let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            number.map(|number| json!(number)).ok_or_else(|| format!("{text:?} is not a number"))
         }
         List => Ok(json!(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>())),
         Word(words) => {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Auth, AuthProcess, Http, HttpProcess, Logging, Metrics, Performance, Shutdown, Tool,
+    Auth, AuthProcess, HealthChecks, Http, HttpProcess, Logging, Metrics, Performance, Shutdown, Tool,
     cache::{Cache, Redis},
     constants, is_default,
     logging::LoggingProcess,
@@ -45,9 +45,12 @@ pub struct ServiceConfig {
     /// What is logged.
     #[serde(default, skip_serializing_if = "is_default")]
     pub logging: Logging,
-    /// What is counted and shown to Prometheus.
+    /// What is counted, and who is told.
     #[serde(default, skip_serializing_if = "is_default")]
     pub metrics: Metrics,
+    /// What is checked, and how often.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub health: HealthChecks,
     /// How much work is done at once, and for how long.
     #[serde(default, skip_serializing_if = "is_default")]
     pub performance: Performance,

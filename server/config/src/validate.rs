@@ -6,6 +6,8 @@ use crate::{
     AuthMode, ByteSize, Duration, Path, SecretRef, ServerConfig, ServiceConfig, constants::MAX_TOOLS,
 };
 
+mod observe;
+
 /// One rule that a configuration breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -89,12 +91,8 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     if let Some(keys) = &config.auth.api_keys {
         rules.secret("auth.apiKeys", keys);
     }
-    rules.between(
-        "metrics.interval",
-        config.metrics.interval,
-        Duration::from_secs(1),
-        Duration::from_secs(86_400),
-    );
+    rules.metrics(&config.metrics);
+    rules.health(&config.health);
     rules.check(
         (1..=100_000).contains(&config.performance.max_concurrent_requests()),
         "performance.maxConcurrentRequests",
@@ -105,6 +103,9 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     rules.tools(config);
     rules.violations
 }
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
 
 struct Rules {
     violations: Vec<Violation>,
@@ -127,8 +128,12 @@ impl Rules {
     }
 
     fn between(&mut self, path: &str, value: Option<Duration>, least: Duration, most: Duration) {
+        self.between_at(&Path::of(path), value, least, most);
+    }
+
+    fn between_at(&mut self, path: &Path, value: Option<Duration>, least: Duration, most: Duration) {
         let fits = value.is_none_or(|value| (least..=most).contains(&value));
-        self.check(fits, path, || format!("must be from {least} to {most}"));
+        self.check_at(fits, path, || format!("must be from {least} to {most}"));
     }
 
     fn address(&mut self, path: &str, address: &str) {
@@ -138,8 +143,12 @@ impl Rules {
     }
 
     fn secret(&mut self, path: &str, secret: &SecretRef) {
+        self.secret_at(&Path::of(path), secret);
+    }
+
+    fn secret_at(&mut self, path: &Path, secret: &SecretRef) {
         let count = secret.alternatives();
-        self.check(count == 1, path, || match count {
+        self.check_at(count == 1, path, || match count {
             0 => "says nowhere to look; set one of file, env and (in a resource) secretKeyRef".to_owned(),
             _ => "says several places at once; set one of file, env and (in a resource) secretKeyRef"
                 .to_owned(),

@@ -67,7 +67,10 @@ async fn serve(arguments: Serve, environment: Environment) -> ExitCode {
             say(&refused(&problems));
             ExitCode::from(2)
         }
-        Err(error) => fail(&error, error.exit_code()),
+        Err(error) => {
+            say(&format!("mcp-server: cannot start: {}: {}", error.component(), chain(&error)));
+            ExitCode::from(error.exit_code())
+        }
     }
 }
 

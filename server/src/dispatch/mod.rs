@@ -103,6 +103,7 @@ impl Dispatcher {
         let snapshot = self.snapshot.load();
         self.permits.set_limit(snapshot.config.service.performance.max_concurrent_requests());
         self.body_budget.set_limit(BODY_BUDGET.max(snapshot.max_body));
+        self.metrics.traffic.serve(snapshot.tool_names());
         self.metrics.tools.set(i64::try_from(snapshot.tools()).unwrap_or(i64::MAX));
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::observe::metrics::Metrics;
+use crate::observe::traffic::Seen;
 use crate::protocol::era::Era;
 use crate::protocol::errors::Code;
 use crate::protocol::methods::Method;
@@ -85,17 +86,22 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
-        let tool = self.tool.as_deref().unwrap_or_default();
         let elapsed = self.started.elapsed();
         tracing::debug!(
             method = self.method,
-            tool,
+            tool = self.tool.as_deref(),
             era = self.era,
             outcome = self.outcome,
             ?elapsed,
             "request"
         );
-        self.metrics.requests.with_label_values(&[self.method, tool, self.era, self.outcome]).inc();
-        self.metrics.duration_of(self.method).observe(elapsed.as_secs_f64());
+        let tool = self.tool.as_deref();
+        self.metrics.traffic.count(&Seen {
+            method: self.method,
+            tool,
+            era: self.era,
+            outcome: self.outcome,
+            took: elapsed,
+        });
     }
 }

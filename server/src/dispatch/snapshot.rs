@@ -111,6 +111,11 @@ impl Snapshot {
         self.tools.len()
     }
 
+    /// The names of all tools, in no order.
+    pub fn tool_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tools.keys()
+    }
+
     /// The page of `tools/list` at a cursor of ours; the first one without a cursor. Clients exist that send an empty
     /// one for the first page.
     ///

@@ -1,21 +1,22 @@
 //! Counters and gauges, in the names that Prometheus users expect. Labels come from closed lists: methods we know, tools
 //! we serve, outcomes we decide. Never a caller's own words.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::observe::process;
+use crate::observe::traffic::Traffic;
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    pub requests: IntCounterVec,
-    pub duration: HistogramVec,
+    /// Requests by method, tool, era and outcome, and how long they took.
+    pub traffic: Traffic,
     pub in_flight: IntGauge,
     pub connections: IntGauge,
     pub connections_total: IntCounter,
@@ -26,15 +27,15 @@ pub struct Metrics {
     pub last_reload_time: Gauge,
     pub tools: IntGauge,
     pub ready: IntGauge,
+    started: Instant,
+    uptime_seconds: Gauge,
     resident: IntGauge,
+    virtual_memory: IntGauge,
     open_fds: IntGauge,
+    max_fds: IntGauge,
     threads: IntGauge,
-    cpu: Gauge,
+    cpu: Counter,
 }
-
-/// Bounds of the duration histogram in seconds: from what a declared tool takes to the longest timeout.
-const BUCKETS: [f64; 14] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0];
 
 const NAMES: &str = "metric names and labels are constants, and distinct";
 
@@ -52,21 +53,7 @@ impl Metrics {
         register(r, &build);
         gauge_f(r, "process_start_time_seconds", "Start time of the process since the epoch").set(now());
         Self {
-            requests: counters(
-                r,
-                "mcp_server_requests_total",
-                "Requests by method, tool, era of the protocol and outcome",
-                &["method", "tool", "era", "outcome"],
-            ),
-            duration: {
-                let opts = HistogramOpts::new(
-                    "mcp_server_request_duration_seconds",
-                    "Time from the head of a request to the last byte of its answer",
-                );
-                let histogram = HistogramVec::new(opts.buckets(BUCKETS.to_vec()), &["method"]).expect(NAMES);
-                register(r, &histogram);
-                histogram
-            },
+            traffic: Traffic::register(r),
             in_flight: gauge(r, "mcp_server_requests_in_flight", "Requests that are being answered"),
             connections: gauge(r, "mcp_server_connections", "Open connections to the MCP endpoint"),
             connections_total: {
@@ -113,18 +100,22 @@ impl Metrics {
                 "mcp_server_ready",
                 "1 where requests are answered, 0 while starting and stopping",
             ),
+            started: Instant::now(),
+            uptime_seconds: gauge_f(r, "mcp_server_uptime_seconds", "Time since the start"),
             resident: gauge(r, "process_resident_memory_bytes", "Resident memory"),
+            virtual_memory: gauge(r, "process_virtual_memory_bytes", "Virtual memory"),
             open_fds: gauge(r, "process_open_fds", "Open file descriptors"),
+            max_fds: gauge(r, "process_max_fds", "The most file descriptors that may be open"),
             threads: gauge(r, "process_threads", "Threads"),
-            cpu: gauge_f(r, "process_cpu_seconds_total", "Processor time, user and system"),
+            cpu: counter_f(r, "process_cpu_seconds_total", "Processor time, user and system"),
             registry,
         }
     }
 
-    /// The duration histogram of one method.
+    /// Where components register what they count themselves.
     #[must_use]
-    pub fn duration_of(&self, method: &str) -> Histogram {
-        self.duration.with_label_values(&[method])
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Notes that a change of configuration or keys is in force.
@@ -133,17 +124,32 @@ impl Metrics {
         self.last_reload_time.set(now());
     }
 
+    /// Time since the start.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// All metrics as they are now.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        let process = process::sample();
+        self.uptime_seconds.set(self.uptime().as_secs_f64());
+        self.resident.set(clamp(process.resident_bytes));
+        self.virtual_memory.set(clamp(process.virtual_bytes));
+        self.open_fds.set(clamp(process.open_fds));
+        self.max_fds.set(clamp(process.max_fds));
+        self.threads.set(clamp(process.threads));
+        self.cpu.inc_by((process.cpu_seconds - self.cpu.get()).max(0.0));
+        self.registry.gather()
+    }
+
     /// All metrics in the text format of Prometheus.
     ///
     /// # Errors
     /// Where two metrics contradict each other, which registration rules out.
     pub fn render(&self) -> Result<String, prometheus::Error> {
-        let process = process::sample();
-        self.resident.set(clamp(process.resident_bytes));
-        self.open_fds.set(clamp(process.open_fds));
-        self.threads.set(clamp(process.threads));
-        self.cpu.set(process.cpu_seconds);
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        TextEncoder::new().encode_to_string(&self.gather())
     }
 }
 
@@ -175,6 +181,12 @@ fn gauge_f(registry: &Registry, name: &str, help: &str) -> Gauge {
     gauge
 }
 
+fn counter_f(registry: &Registry, name: &str, help: &str) -> Counter {
+    let counter = Counter::new(name, help).expect(NAMES);
+    register(registry, &counter);
+    counter
+}
+
 fn clamp(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -185,12 +197,23 @@ fn now() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::observe::traffic::Seen;
 
     #[test]
     fn renders_under_the_names_that_users_expect() {
         let metrics = Metrics::new();
-        metrics.requests.with_label_values(&["tools/call", "greet", "modern", "ok"]).inc();
+        metrics.traffic.serve([Arc::from("greet")].iter());
+        let took = std::time::Duration::from_millis(1);
+        metrics.traffic.count(&Seen {
+            method: "tools/call",
+            tool: Some("greet"),
+            era: "modern",
+            outcome: "ok",
+            took,
+        });
         metrics.reloaded();
         let text = metrics.render().unwrap();
         for line in [

@@ -1,6 +1,11 @@
 //! What the server tells of itself: log, metrics, the state of the process.
 
+pub mod health;
+pub mod latency;
 pub mod logs;
 pub mod metrics;
 pub mod process;
+pub mod recent;
 pub mod summary;
+pub mod trace;
+pub mod traffic;

@@ -182,7 +182,7 @@ fn the_admin_port_tells_what_there_is() {
     let environment = [("MCP_AUTH_ENABLED", "false"), ("MCP_ENVIRONMENT", "staging")];
     let served = Served::start_with(home.path(), &[], &environment);
     assert!(!run(home.path(), &["call", "x", "--url", &served.url()]).status.success());
-    crate::process::until("the call is counted", || status(&served)["requests"]["failed"] == 1);
+    crate::process::until("the call is counted", || status(&served)["summary"]["requests_failed"] == 1);
     let document = status(&served);
     assert_eq!(document["environment"], "staging");
     assert_eq!(document["protocolVersions"][0], "2026-07-28");

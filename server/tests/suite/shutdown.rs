@@ -55,7 +55,7 @@ fn a_port_that_is_taken_names_the_address_and_the_flag() {
     let taken = taken.local_addr().unwrap().to_string();
     for (flag, other) in [("--address", "--admin-address"), ("--admin-address", "--address")] {
         let output = run(home.path(), &["serve", flag, &taken, other, ANY_ADMIN_PORT]);
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(3));
         assert!(stderr(&output).contains(&taken) && stderr(&output).contains(flag), "{}", stderr(&output));
     }
 }
@@ -81,13 +81,13 @@ fn keys_are_never_left_out_silently() {
         .env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
         .output()
         .unwrap();
-    assert_eq!(in_cluster.status.code(), Some(1));
+    assert_eq!(in_cluster.status.code(), Some(4));
     assert!(stderr(&in_cluster).contains("Secret"), "{}", stderr(&in_cluster));
     let nowhere = program(home.path())
         .args(["serve", "--address", "127.0.0.1:0", "--admin-address", ANY_ADMIN_PORT])
         .env("XDG_STATE_HOME", "/proc/nowhere")
         .output()
         .unwrap();
-    assert_eq!(nowhere.status.code(), Some(1));
+    assert_eq!(nowhere.status.code(), Some(4));
     assert!(stderr(&nowhere).contains("MCP_API_KEY"), "{}", stderr(&nowhere));
 }

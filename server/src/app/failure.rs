@@ -1,0 +1,56 @@
+//! Why a server did not start, and the exit code of each class of reasons.
+
+use std::io;
+
+use crate::auth::obtain::ObtainError;
+use crate::observe::logs::LogError;
+use crate::settings::Refused;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(Refused),
+    #[error("cannot read the configuration {name}")]
+    Read { name: String, source: io::Error },
+    #[error(
+        "cannot listen on {address}: another program has the port, or the address is not this machine's; choose another with {flag}"
+    )]
+    Listen { component: &'static str, address: String, flag: &'static str, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] ObtainError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("cannot watch for signals")]
+    Signals(#[source] io::Error),
+    #[error("standard input or output broke")]
+    Stdio(#[source] io::Error),
+}
+
+impl StartError {
+    /// The component that did not start.
+    #[must_use]
+    pub const fn component(&self) -> &'static str {
+        match self {
+            Self::Config(_) | Self::Read { .. } => "configuration",
+            Self::Listen { component, .. } => component,
+            Self::Keys(_) => "keys",
+            Self::Log(_) => "log",
+            Self::Signals(_) => "signals",
+            Self::Stdio(_) => "stdio",
+        }
+    }
+
+    /// 2 where the configuration has to change, 3 where an address cannot be had, 4 where keys or secrets cannot be read
+    /// or made, 5 where the log cannot be written, 1 for the rest.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Read { .. } => 2,
+            Self::Listen { .. } => 3,
+            Self::Keys(_) => 4,
+            Self::Log(_) => 5,
+            Self::Signals(_) | Self::Stdio(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How health is shown: as JSON in `/status`, as a gauge in the metrics.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGaugeVec, Opts};
+use serde_json::{Map, Value, json};
+
+use crate::observe::health::{BUILT_IN, Registry, Report, State};
+
+impl Report {
+    /// What `/status` says of it under `checks`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut shown = Map::new();
+        shown.insert("state".into(), self.state.as_str().into());
+        if !self.details.is_empty() {
+            shown.insert("details".into(), self.details.as_str().into());
+        }
+        if let Some(at) = self.last_check {
+            shown.insert("lastCheck".into(), crate::status::at(at).into());
+        }
+        if let Some(took) = self.took {
+            shown.insert("durationMs".into(), json!(millis(took)));
+        }
+        if self.consecutive_failures > 0 {
+            shown.insert("consecutiveFailures".into(), self.consecutive_failures.into());
+        }
+        Value::Object(shown)
+    }
+
+    /// What `/status` says of it under `components`: two words for the whole, and why.
+    #[must_use]
+    pub fn to_component(&self) -> Value {
+        match self.state {
+            State::Healthy => json!({"health": "Healthy"}),
+            State::Unknown => json!({"health": "Unknown"}),
+            State::Unhealthy | State::Error => json!({"health": "Degraded", "message": self.details}),
+        }
+    }
+
+    /// True for a part of the server itself, false for what a user wants checked.
+    #[must_use]
+    pub fn is_component(&self) -> bool {
+        self.group == BUILT_IN
+    }
+
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        matches!(self.state, State::Unhealthy | State::Error)
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+/// The gauges of all entries, made when they are asked for: a check that is gone leaves no series behind.
+#[derive(Debug)]
+pub struct Gauges {
+    registry: Arc<Registry>,
+    healthy: IntGaugeVec,
+    last_check: IntGaugeVec,
+    /// Held while they are made: several may ask at once.
+    making: Mutex<()>,
+}
+
+const NAMES: &str = "metric names and labels are constants, and distinct";
+
+impl Gauges {
+    /// Shows the health of everything in `registry` among the metrics.
+    pub fn register(registry: &Arc<Registry>, metrics: &prometheus::Registry) {
+        let gauges = |name, help| IntGaugeVec::new(Opts::new(name, help), &["check"]).expect(NAMES);
+        let all = Self {
+            registry: registry.clone(),
+            healthy: gauges(
+                "mcp_server_health",
+                "1 where a component or check is healthy, 0 where it is not; nothing before it was asked",
+            ),
+            last_check: gauges(
+                "mcp_server_health_last_check_timestamp_seconds",
+                "When a check was last run, since the epoch",
+            ),
+            making: Mutex::new(()),
+        };
+        metrics.register(Box::new(all)).expect(NAMES);
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.healthy.desc(), self.last_check.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        self.healthy.reset();
+        self.last_check.reset();
+        for report in self.registry.reports() {
+            if report.state != State::Unknown {
+                let healthy = i64::from(report.state == State::Healthy);
+                self.healthy.with_label_values(&[&*report.name]).set(healthy);
+            }
+            if let Some(since) = report.last_check.and_then(seconds) {
+                self.last_check.with_label_values(&[&*report.name]).set(since);
+            }
+        }
+        [self.healthy.collect(), self.last_check.collect()].concat()
+    }
+}
+
+fn seconds(at: SystemTime) -> Option<i64> {
+    i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+}
