@@ -40,7 +40,8 @@ check-generated: prerequisites ## Are the generated files up to date?
 	cargo run --quiet --locked --package mcp-crds --bin crdgen -- --check
 
 .PHONY: unit
-unit: prerequisites tools ## Tests that need no cluster (those of the charts use helm)
+unit: tools ## Tests that need no cluster (those of the charts use helm)
+	@hack/prerequisites.sh test
 	@PATH="$$(e2e/cluster/cluster.sh tools):$$PATH" cargo test --locked --workspace
 
 .PHONY: e2e

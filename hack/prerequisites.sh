@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Says what a build needs and this machine lacks; installs it where that is safe (root on Debian).
+# Says what a build needs and this machine lacks; installs it where that is safe (root on Debian). With `test`, what the
+# tests need besides.
 set -euo pipefail
 
 missing=()
@@ -7,6 +8,10 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
 command -v git >/dev/null || missing+=(git)
 command -v readelf >/dev/null || missing+=(binutils)
+# Tests start a Redis of their own.
+if [[ ${1:-} == test ]]; then
+  command -v redis-server >/dev/null || missing+=(redis-server)
+fi
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
@@ -14,6 +19,10 @@ if ((${#missing[@]})); then
     export DEBIAN_FRONTEND=noninteractive
     apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
       { apt-get update >/dev/null && apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null; }
+    if [[ " ${missing[*]} " == *' redis-server '* ]] && [[ -d /run/systemd/system ]]; then
+      # The program is wanted, not the service that came with it.
+      systemctl disable --now redis-server >/dev/null 2>&1 || true
+    fi
   else
     printf 'missing: %s\nOn Debian or Ubuntu: sudo apt-get install %s\n' "${missing[*]}" "${missing[*]}" >&2
     exit 3

@@ -33,7 +33,8 @@ pub fn hello(name: &str, greeting: &str) -> Value {
         "apiVersion": "mcp-operator.dev/v1alpha1",
         "kind": "McpServer",
         "metadata": {"name": name},
-        "spec": {"config": {"tools": [{
+        // Stories ask again and again, and some see whether every call is answered.
+        "spec": {"config": {"rateLimit": {"mode": "Off"}, "tools": [{
             "name": "greet",
             "description": "Say hello to somebody.",
             "inputSchema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},

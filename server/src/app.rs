@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::app::components::Components;
@@ -23,6 +24,7 @@ use crate::dispatch::snapshot::Snapshot;
 use crate::http::listener::{Listener, Settings};
 use crate::http::pulse::Patience;
 use crate::lifecycle::Lifecycle;
+use crate::limit;
 use crate::live::{Live, Parts};
 use crate::observe::health::{self, Gauges};
 use crate::observe::logs;
@@ -134,6 +136,17 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     let dispatcher = Arc::new(Dispatcher::new(tools.clone(), snapshot, metrics.clone()));
     // Set once, here.
     let _first = dispatcher_cell.set(dispatcher.clone());
+    // What replicas share. It ends after the tools, which may still need it.
+    let stop = CancellationToken::new();
+    let kept = tokio::spawn(dispatcher.redis.clone().keep(sources.environment.clone(), stop.clone()));
+    components.started("redis", |_| async move {
+        stop.cancel();
+        if kept.await.is_err() {
+            tracing::warn!("the connection to Redis was not closed in order");
+        }
+    });
+    health.watch("redis", dispatcher.redis.health());
+
     let backend = dispatcher.backend().clone();
     components.started("tools", |until| async move { backend.drain(until).await });
 
@@ -156,6 +169,10 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     let settings = dispatcher.clone();
     let interval = move || settings.snapshot().config.service.metrics.interval().as_std();
     components.beside("summary", tokio::spawn(summary::run(metrics.clone(), interval)));
+
+    let settings = dispatcher.clone();
+    let interval = move || settings.snapshot().config.service.rate_limit.cleanup_interval().as_std();
+    components.beside("rate limits", tokio::spawn(limit::clean_up(dispatcher.limiter.clone(), interval)));
 
     // Clients.
     let closed = front::open(components, listener, &dispatcher, &lifecycle);

@@ -174,6 +174,12 @@ pub fn spell_out(config: &mut ServerConfig) {
         .performance
         .max_concurrent_requests
         .get_or_insert(bounded(service.performance.max_concurrent_requests()));
+    let limit = &mut service.rate_limit;
+    limit.mode = Some(limit.mode());
+    limit.requests_per_minute = Some(limit.requests_per_minute());
+    limit.burst = Some(limit.burst());
+    service.cache.mode = Some(service.cache.mode());
+    service.cache.ttl = Some(service.cache.ttl());
     process.http.address = Some(process.http.address().to_owned());
     process.http.admin_address = Some(process.http.admin_address().to_owned());
     process.http.path = Some(process.http.path().to_owned());

@@ -139,7 +139,13 @@ fn server_config(spec: &McpServerSpec, name: &str, namespace: &str, keys: &Keys)
             service.http.allowed_hosts.push(host);
         }
     }
+    if service.redis.url.is_some() {
+        // Servers of the same name in other namespaces have nothing to share.
+        service.redis.key_prefix.get_or_insert_with(|| format!("mcp:{namespace}/{name}"));
+    }
     let process = ProcessConfig {
+        // Nobody else needs to know, and a server that scales would be told each time.
+        replicas: service.rate_limit.needs_redis().then(|| u32::try_from(spec.replicas).unwrap_or(1).max(1)),
         http: HttpProcess {
             address: Some(format!("0.0.0.0:{MCP_PORT}")),
             admin_address: Some(format!("0.0.0.0:{ADMIN_PORT}")),

@@ -27,6 +27,7 @@ enum Kind {
 use Kind::{Integer, List, Number, Reference, Switch, Text, Word};
 
 const LEVELS: &[&str] = &["Trace", "Debug", "Info", "Warn", "Error"];
+const STORES: &[&str] = &["Memory", "Redis"];
 const MODES: &[&str] = &["Required", "Optional", "Disabled"];
 
 /// Settings that a variable can change.
@@ -58,6 +59,26 @@ const TABLE: &[(&str, Kind)] = &[
     ("health.interval", Text),
     ("performance.maxConcurrentRequests", Integer),
     ("performance.requestTimeout", Text),
+    ("rateLimit.mode", Word(&["Enforce", "Report", "Off"])),
+    ("rateLimit.requestsPerMinute", Integer),
+    ("rateLimit.burst", Integer),
+    ("rateLimit.cleanupInterval", Text),
+    ("rateLimit.store", Word(STORES)),
+    ("rateLimit.onStoreLoss", Word(&["LocalShare", "Deny", "Full"])),
+    ("rateLimit.refusal", Word(&["Error", "ToolResult"])),
+    ("rateLimit.trustedProxies", List),
+    ("cache.mode", Word(&["On", "Off"])),
+    ("cache.store", Word(STORES)),
+    ("cache.maxEntries", Integer),
+    ("cache.maxMemory", Text),
+    ("cache.ttl", Text),
+    ("redis.url", Reference),
+    ("redis.url.file", Text),
+    ("redis.ca.file", Text),
+    ("redis.connectTimeout", Text),
+    ("redis.responseTimeout", Text),
+    ("redis.keyPrefix", Text),
+    ("replicas", Integer),
     ("shutdown.delay", Text),
     ("shutdown.timeout", Text),
 ];

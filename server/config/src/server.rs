@@ -4,12 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Auth, AuthProcess, HealthChecks, Http, HttpProcess, Logging, Metrics, Performance, Shutdown, Tool,
-    cache::{Cache, Redis},
-    constants, is_default,
-    logging::LoggingProcess,
-    performance::PerformanceProcess,
-    rate_limit::RateLimit,
+    Auth, AuthProcess, Cache, HealthChecks, Http, HttpProcess, Logging, Metrics, Performance, RateLimit,
+    Redis, Shutdown, Tool, constants, is_default, logging::LoggingProcess, performance::PerformanceProcess,
     schema::signed_formats,
 };
 
@@ -54,6 +50,15 @@ pub struct ServiceConfig {
     /// How much work is done at once, and for how long.
     #[serde(default, skip_serializing_if = "is_default")]
     pub performance: Performance,
+    /// How often one caller may ask.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate_limit: RateLimit,
+    /// The cache of answers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cache: Cache,
+    /// The Redis server for what replicas share.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub redis: Redis,
     /// Tools that the server answers by itself, in the order in which clients see them; at most 128.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
@@ -91,12 +96,10 @@ pub struct ProcessConfig {
     pub performance: PerformanceProcess,
     #[serde(default, skip_serializing_if = "is_default")]
     pub shutdown: Shutdown,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub cache: Cache,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub redis: Redis,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub rate_limit: RateLimit,
+    /// How many replicas of this server run: what one of them may let through of a shared limit while it cannot be
+    /// shared. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
 }
 
 impl ProcessConfig {
@@ -104,9 +107,6 @@ impl ProcessConfig {
     #[must_use]
     pub fn not_in_force(&self) -> Vec<&'static str> {
         let sections = [
-            ("cache", !is_default(&self.cache)),
-            ("redis", !is_default(&self.redis)),
-            ("rateLimit", !is_default(&self.rate_limit)),
             ("logging.textFormat", self.logging.text_format.is_some()),
             ("logging.file", self.logging.file.is_some()),
             ("performance.threadPoolSize", self.performance.thread_pool_size.is_some()),

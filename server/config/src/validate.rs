@@ -1,5 +1,7 @@
 //! What values must be, beyond their types. Every rule speaks, not just the first that is broken.
 
+mod shared;
+
 use std::{collections::BTreeSet, fmt, net::SocketAddr};
 
 use crate::{
@@ -59,6 +61,8 @@ pub fn validate(config: &ServerConfig) -> Vec<Violation> {
         Duration::from_millis(1),
         Duration::from_secs(3600),
     );
+    let replicas = process.replicas.unwrap_or(1);
+    rules.check((1..=10_000).contains(&replicas), "replicas", || "must be from 1 to 10000".to_owned());
     rules.not_in_force(config);
     rules.violations
 }
@@ -100,6 +104,9 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     );
     let timeout = config.performance.request_timeout;
     rules.between("performance.requestTimeout", timeout, Duration::from_millis(1), Duration::from_secs(600));
+    rules.rate_limit(&config.rate_limit);
+    rules.cache(&config.cache);
+    rules.redis(config);
     rules.tools(config);
     rules.violations
 }
@@ -181,17 +188,11 @@ impl Rules {
     fn not_in_force(&mut self, config: &ServerConfig) {
         let process = &config.process;
         let at_least_one = [
-            ("cache.maxEntries", process.cache.max_entries),
-            ("rateLimit.requestsPerMinute", process.rate_limit.requests_per_minute),
-            ("rateLimit.burst", process.rate_limit.burst),
             ("performance.threadPoolSize", process.performance.thread_pool_size),
             ("performance.connectionPoolSize", process.performance.connection_pool_size),
         ];
         for (path, value) in at_least_one {
             self.check(value != Some(0), path, || "must be at least 1".to_owned());
-        }
-        if let Some(url) = &process.redis.url {
-            self.secret("redis.url", url);
         }
         if let Some(file) = &process.logging.file {
             self.check(file.path.as_ref().is_some_and(|path| !path.is_empty()), "logging.file.path", || {
@@ -244,7 +245,7 @@ mod tests {
         };
         config.process.auth.oauth2 = Some(OAuth2::default());
         config.process.shutdown = Shutdown { delay: Some(Duration::from_secs(601)), timeout: None };
-        config.process.rate_limit.burst = Some(0);
+        config.service.rate_limit.burst = Some(0);
         insta::assert_snapshot!(shown(&config).join("\n"), @r#"
         serverName: must have from 1 to 128 characters
         http.allowedHosts[1]: "https://no" is not a host name; write it without scheme, path or wildcard, as in mcp.example.com
@@ -253,6 +254,7 @@ mod tests {
         auth.apiKeys: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
         performance.maxConcurrentRequests: must be from 1 to 100000
         performance.requestTimeout: must be from 1ms to 10m
+        rateLimit.burst: must be from 1 to 1000000
         tools[0].name: "a b" must have from 1 to 128 letters, digits, dots, dashes and underscores
         tools[1]: exactly one of cel and text must be set
         tools[2].name: a tool "c" was declared before; give each a name of its own
@@ -262,7 +264,6 @@ mod tests {
         http.maxConnections: must be from 1 to 1000000
         auth.oauth2: OAuth is not in force in this version, and nobody would be checked; use API keys (auth.apiKeys)
         shutdown.delay: must be from 0s to 10m
-        rateLimit.burst: must be at least 1
         "#);
     }
 }

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::{self, Call, CallError, Cx, Outcome};
 use crate::dispatch::head::Request;
+use crate::dispatch::limit::Over;
 use crate::dispatch::limits::Share;
 use crate::dispatch::record::Record;
 use crate::dispatch::snapshot::Snapshot;
-use crate::dispatch::{Arrival, Dispatcher, admit, allow};
+use crate::dispatch::{Arrival, Dispatcher, admit, allow, limit};
 use crate::protocol::answer::{self, Message};
 use crate::protocol::envelope::Field;
 use crate::protocol::era::Era;
@@ -64,6 +65,14 @@ impl Dispatcher {
         }
 
         allow::check(snapshot, &arrival.caller, tool)?;
+        match limit::check(&self.limiter, snapshot, &arrival.caller, Some(tool)).await {
+            Ok(()) => {}
+            Err(Over::Fault(fault)) => return Err(fault),
+            Err(Over::Result(result)) => {
+                record.fault(Code::TooManyRequests);
+                return Ok(shaped(request, snapshot, result.bytes()));
+            }
+        }
 
         let permit = admit::take(&self.permits)?;
         let entry = match arrival.in_flight {

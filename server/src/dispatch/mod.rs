@@ -15,10 +15,12 @@ use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::limits::{Bound, Share};
 use crate::dispatch::record::Record;
 use crate::dispatch::snapshot::Snapshot;
+use crate::limit::Limiter;
 use crate::observe::metrics::Metrics;
 use crate::protocol::answer::{self, Message};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
+use crate::redis::{self, Redis};
 
 mod admit;
 mod allow;
@@ -26,6 +28,7 @@ mod call;
 mod control;
 mod head;
 pub mod in_flight;
+mod limit;
 pub mod limits;
 pub mod record;
 pub mod snapshot;
@@ -38,6 +41,8 @@ pub struct Dispatcher {
     pub permits: Arc<Bound>,
     /// Bytes of request bodies that are held.
     pub body_budget: Arc<Bound>,
+    pub redis: Arc<Redis>,
+    pub limiter: Arc<Limiter>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -71,9 +76,12 @@ const BODY_BUDGET: usize = 64 << 20;
 impl Dispatcher {
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, snapshot: Snapshot, metrics: Arc<Metrics>) -> Self {
+        let redis = Redis::new(metrics.registry());
         let dispatcher = Self {
             permits: Bound::new(0),
             body_budget: Bound::new(0),
+            limiter: Arc::new(Limiter::new(metrics.registry(), redis.clone())),
+            redis,
             backend,
             metrics,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -104,6 +112,7 @@ impl Dispatcher {
         self.permits.set_limit(snapshot.config.service.performance.max_concurrent_requests());
         self.body_budget.set_limit(BODY_BUDGET.max(snapshot.max_body));
         self.metrics.traffic.serve(snapshot.tool_names());
+        self.redis.configure(redis::settings::Settings::of(&snapshot.config.service));
         self.metrics.tools.set(i64::try_from(snapshot.tools()).unwrap_or(i64::MAX));
     }
 
@@ -145,7 +154,7 @@ impl Reply {
     pub fn refused(id: Option<&str>, fault: &Fault, era: Option<Era>, record: &mut Record) -> Self {
         record.fault(fault.code);
         let message = (fault.code != Code::Cancelled).then(|| answer::error(id, fault));
-        Self { status: fault.code.status(era), message, retry_after: fault.code.retry_after() }
+        Self { status: fault.code.status(era), message, retry_after: fault.retry_after }
     }
 }
 

@@ -8,14 +8,17 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::HeaderValue;
-use mcp_server_config::{AuthMode, ServerConfig};
+use mcp_server_config::{AuthMode, ServerConfig, ServiceConfig};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::auth::Policy;
+use crate::auth::Policy as AuthPolicy;
 use crate::auth::keyring::Keyring;
 use crate::backend::Catalogue;
+use crate::http::forwarded::Trusted;
 use crate::http::origin::Gate;
+use crate::limit::gcra::Rate;
+use crate::limit::policy::{self, Policy};
 use crate::protocol::capabilities::{CacheScope, Identity, cache_hints};
 use crate::protocol::era::LegacyVersion;
 use crate::protocol::errors::{Code, Fault};
@@ -27,9 +30,13 @@ use crate::protocol::raw::Raw;
 pub struct Snapshot {
     pub config: Arc<ServerConfig>,
     pub gate: Gate,
-    pub auth: Policy,
+    pub auth: AuthPolicy,
     pub max_body: usize,
     pub request_timeout: Duration,
+    /// How often a caller may ask.
+    pub limits: Policy,
+    /// Whose word on the addresses of clients is taken.
+    pub proxies: Trusted,
     /// Headers that a web page may send, those included that mirror arguments of the tools.
     pub cors_headers: HeaderValue,
     /// What every modern result begins with.
@@ -47,6 +54,8 @@ pub struct Tool {
     pub name: Arc<str>,
     /// Arguments that headers mirror.
     pub mirrored: Vec<MirroredProperty>,
+    /// How often one caller may call it, besides the general limit.
+    pub limit: Option<Rate>,
 }
 
 /// One page of `tools/list`, written for each era.
@@ -76,12 +85,14 @@ impl Snapshot {
         let stamp = identity.stamp();
         let initialize = |version| identity.initialize(version).bytes().clone();
         let tools: HashMap<_, _> =
-            catalogue.tools.iter().map(|entry| (entry.name.clone(), tool(entry))).collect();
+            catalogue.tools.iter().map(|entry| (entry.name.clone(), tool(entry, service))).collect();
         Self {
             cors_headers: cors_headers(tools.values()),
             gate: Gate::new(&service.http),
-            auth: Policy { mode: service.auth.mode(), keys },
+            auth: AuthPolicy { mode: service.auth.mode(), keys },
             max_body: service.http.max_body().as_usize(),
+            limits: Policy::new(&config),
+            proxies: Trusted::new(&service.rate_limit.trusted_proxies),
             request_timeout: service.performance.request_timeout().as_std(),
             discover: object(&stamp, &Value::Object(identity.discover(scope))),
             initialize: [initialize(LegacyVersion::V2025_06_18), initialize(LegacyVersion::V2025_11_25)],
@@ -133,10 +144,14 @@ impl Snapshot {
     }
 }
 
-fn tool(entry: &crate::backend::ToolEntry) -> Tool {
+fn tool(entry: &crate::backend::ToolEntry, service: &ServiceConfig) -> Tool {
     let definition: Value = serde_json::from_str(entry.definition.as_str()).unwrap_or_default();
     let schema = definition.get("inputSchema").and_then(Value::as_object);
-    Tool { name: entry.name.clone(), mirrored: schema.map(mirrored_properties).unwrap_or_default() }
+    Tool {
+        name: entry.name.clone(),
+        mirrored: schema.map(mirrored_properties).unwrap_or_default(),
+        limit: policy::of_tool(&service.rate_limit, &entry.name),
+    }
 }
 
 /// Headers that every web page may send.

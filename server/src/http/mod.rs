@@ -23,6 +23,7 @@ use crate::lifecycle::Lifecycle;
 use crate::protocol::errors::{Code, Fault};
 
 pub mod body;
+pub mod forwarded;
 pub mod listener;
 pub mod negotiate;
 pub mod origin;
@@ -152,7 +153,7 @@ impl Door {
             Ok(read) => read,
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
         };
-        let caller = Caller { principal, address: Some(peer.ip()) };
+        let caller = Caller { principal, address: Some(snapshot.proxies.client(peer.ip(), &head.headers)) };
         let arrival =
             Arrival { body, share: Some(share), headers: Some(&head.headers), caller, in_flight: None };
         respond(self.dispatcher.handle(snapshot, arrival, record).await)

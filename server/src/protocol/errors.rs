@@ -19,6 +19,8 @@ pub struct Fault {
     pub message: Cow<'static, str>,
     /// For programs, where the specification asks for it.
     pub data: Option<Raw>,
+    /// After how many seconds it is worth trying again, where it is.
+    pub retry_after: Option<u32>,
 }
 
 /// The kinds of faults.
@@ -71,7 +73,7 @@ pub enum Code {
 impl Fault {
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self { code, message: message.into(), data: None, retry_after: code.retry_after() }
     }
 
     /// A version that is not served; `data` names those that are (specification, "Protocol Version Negotiation").
@@ -81,6 +83,7 @@ impl Fault {
             code: Code::UnsupportedVersion,
             message: format!("protocol version {requested:?} is not supported").into(),
             data: Some(Raw::of(&json!({"supported": SUPPORTED_VERSIONS, "requested": requested}))),
+            retry_after: None,
         }
     }
 
@@ -157,9 +160,9 @@ impl Code {
         }
     }
 
-    /// After how many seconds it is worth trying again, where it is.
+    /// After how many seconds it is worth trying again, where it is and nobody knows better.
     #[must_use]
-    pub const fn retry_after(self) -> Option<u32> {
+    const fn retry_after(self) -> Option<u32> {
         match self {
             Self::TooManyRequests | Self::Overloaded => Some(1),
             _ => None,

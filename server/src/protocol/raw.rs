@@ -59,6 +59,12 @@ impl Raw {
         Self(bytes.slice_ref(text.as_bytes()))
     }
 
+    /// The same value in memory of its own: to be kept for longer than what it was part of.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("JSON is UTF-8, which was checked")

@@ -24,7 +24,7 @@ fn the_classic_file_starts_as_it_is_and_greets() {
     let served = Served::start(home.path(), &["--config", "production.json"]);
     served.logged("not yet in force");
     let log = served.log();
-    for section in ["cache", "rateLimit", "logging.file", "logging.textFormat"] {
+    for section in ["logging.file", "logging.textFormat"] {
         assert!(log.contains(section), "{section} is not in\n{log}");
     }
     // The key goes where the classic file says, and is told once, on standard error.

@@ -10,18 +10,20 @@ use mcp_server::auth::keyring::{Key, Keyring};
 use mcp_server::backend::{Answer, Backend, Call, CallError, Catalogue, Cx, Health, Outcome, ToolEntry};
 use mcp_server::dispatch::Dispatcher;
 use mcp_server::dispatch::snapshot::Snapshot;
+use mcp_server::environment::Environment;
 use mcp_server::http::Door;
 use mcp_server::http::listener::{Listener, Serving, Settings};
 use mcp_server::http::pulse::Patience;
 use mcp_server::lifecycle::{Lifecycle, Stage};
 use mcp_server::observe::metrics::Metrics;
 use mcp_server::protocol::raw::Raw;
-use mcp_server_config::{AuthMode, ServerConfig};
+use mcp_server_config::{AuthMode, RateLimitMode, ServerConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes on a busy machine; only a hang gets to see it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -141,6 +143,8 @@ pub(crate) async fn server_with(
 ) -> Server {
     let mut config = ServerConfig::default();
     config.service.auth.mode = Some(AuthMode::Disabled);
+    // Only tests of limits are to run into them.
+    config.service.rate_limit.mode = Some(RateLimitMode::Off);
     change(&mut config);
     let backend = TestBackend::new();
     let keys = Keyring::new(&[Key::new("ci", "key-of-ci"), Key::new("ops", "key-of-ops")]);
@@ -148,6 +152,7 @@ pub(crate) async fn server_with(
     let snapshot = Snapshot::new(Arc::new(config), Arc::new(keys), &catalogue);
     let metrics = Arc::new(Metrics::new());
     let dispatcher = Arc::new(Dispatcher::new(backend.clone(), snapshot, metrics.clone()));
+    tokio::spawn(dispatcher.redis.clone().keep(Environment::default(), CancellationToken::new()));
     let lifecycle = Arc::new(Lifecycle::new());
     lifecycle.enter(Stage::Ready);
     let door = Arc::new(Door::new(dispatcher.clone(), lifecycle, "/mcp".to_owned()));

@@ -4,11 +4,16 @@
 
 mod auth;
 mod commands;
+mod docs;
 mod harness;
 mod legacy;
 mod limits;
 mod modern;
 mod process;
+mod rate;
+#[path = "../../src/redis/testing.rs"]
+#[allow(dead_code, reason = "shared with the unit tests, which use the rest")]
+mod redis_server;
 mod reload;
 mod security;
 mod shutdown;

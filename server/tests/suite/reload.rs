@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::process::{Served, get, run, status, stderr, stdout, until};
 
 fn config(text: &str) -> String {
-    json!({"auth": {"mode": "Disabled"}, "tools": [{"name": "greet", "text": text}]}).to_string()
+    json!({"auth": {"mode": "Disabled"}, "rateLimit": {"mode": "Off"}, "tools": [{"name": "greet", "text": text}]}).to_string()
 }
 
 fn call(home: &Path, served: &Served) -> String {
@@ -114,8 +114,7 @@ fn keys_change_without_a_restart() {
     let keys = home.path().join("keys.json");
     let file = |key: &str| json!({"keys": [{"id": "ci", "key": key}]}).to_string();
     fs::write(&keys, file("key-one")).unwrap();
-    let config =
-        json!({"auth": {"apiKeys": {"file": "keys.json"}}, "tools": [{"name": "greet", "text": "hi"}]});
+    let config = json!({"auth": {"apiKeys": {"file": "keys.json"}}, "rateLimit": {"mode": "Off"}, "tools": [{"name": "greet", "text": "hi"}]});
     fs::write(home.path().join("config.json"), config.to_string()).unwrap();
     let served = Served::start(home.path(), &["--config", "config.json"]);
     let works = |key: &str| {

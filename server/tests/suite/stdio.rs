@@ -20,7 +20,7 @@ struct Session {
 
 impl Session {
     fn start(home: &Path) -> Self {
-        let config = json!({"tools": [{"name": "greet", "text": "Hello, {{args.name}}!"}]});
+        let config = json!({"rateLimit": {"mode": "Off"}, "tools": [{"name": "greet", "text": "Hello, {{args.name}}!"}]});
         fs::write(home.join("config.json"), config.to_string()).unwrap();
         let mut child = program(home)
             .args(["serve", "--stdio", "--config", "config.json", "--log-level", "debug"])
@@ -135,7 +135,7 @@ async fn a_cancelled_request_stops_and_is_not_answered() {
 fn tools_change_without_a_restart_and_no_key_is_made() {
     let home = tempfile::tempdir().unwrap();
     let mut session = Session::start(home.path());
-    let config = json!({"tools": [{"name": "greet", "text": "Good day!"}]});
+    let config = json!({"rateLimit": {"mode": "Off"}, "tools": [{"name": "greet", "text": "Good day!"}]});
     fs::write(home.path().join("config.json"), config.to_string()).unwrap();
     let mut id = 0;
     crate::process::until("the new answer", || {

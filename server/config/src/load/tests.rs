@@ -20,13 +20,13 @@ fn the_classic_file_loads_unchanged() {
     assert_eq!(service.auth.api_keys.unwrap().file.unwrap(), "config/api_keys.json");
     assert_eq!(service.logging.format, Some(LogFormat::Json));
     assert_eq!(service.metrics.interval().to_string(), "1m");
-    assert_eq!(process.cache.mode, Some(CacheMode::On));
-    assert_eq!(process.cache.max_memory.unwrap().to_string(), "100Mi");
-    assert_eq!(process.cache.ttl.unwrap().to_string(), "1h");
-    assert_eq!(process.rate_limit.mode, Some(RateLimitMode::Enforce));
-    assert_eq!(process.rate_limit.cleanup_interval.unwrap().to_string(), "5m");
+    assert_eq!(service.cache.mode, Some(CacheMode::On));
+    assert_eq!(service.cache.max_memory.unwrap().to_string(), "100Mi");
+    assert_eq!(service.cache.ttl.unwrap().to_string(), "1h");
+    assert_eq!(service.rate_limit.mode, Some(RateLimitMode::Enforce));
+    assert_eq!(service.rate_limit.cleanup_interval.unwrap().to_string(), "5m");
     assert_eq!(process.logging.file.as_ref().unwrap().backups, Some(5));
-    assert_eq!(process.not_in_force(), ["cache", "rateLimit", "logging.textFormat", "logging.file"]);
+    assert_eq!(process.not_in_force(), ["logging.textFormat", "logging.file"]);
 }
 
 #[test]

@@ -123,7 +123,7 @@ async fn a_reload_keeps_what_is_known_of_unchanged_checks() {
     assert_eq!(asked.load(Ordering::Relaxed), 3, "only the changed one is asked at once");
     registry.configure("configured", Vec::new());
     let names: Vec<_> = registry.reports().into_iter().map(|report| report.name).collect();
-    assert_eq!(names, ["component".into()], "other groups stay");
+    assert_eq!(names, [Arc::<str>::from("component")], "other groups stay");
 }
 
 #[tokio::test]

@@ -1,0 +1,233 @@
+//! One connection to Redis for everything that replicas share, and a breaker in front of it.
+//!
+//! Nobody waits for a Redis that is away: the first failures open the breaker, and from then on every question is
+//! answered with [`Lost`] at once, until [`keeper`] has a connection again on which a write came back in time. What to do
+//! without Redis is the business of whoever asks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Health;
+use crate::environment::Environment;
+
+mod keeper;
+mod metrics;
+pub mod script;
+pub mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use metrics::RedisMetrics;
+pub use metrics::User;
+use settings::Settings;
+
+/// Failures to answer in time, one after the other, after which nobody asks any more. Whatever cannot be a hiccup opens
+/// the breaker at once.
+const PATIENCE: u32 = 3;
+
+/// Redis, as far as it is there.
+#[derive(Debug)]
+pub struct Redis {
+    link: ArcSwapOption<Link>,
+    settings: watch::Sender<Option<Settings>>,
+    health: watch::Sender<Health>,
+    /// Rouses the keeper when the link broke.
+    broke: Notify,
+    /// How many replicas were seen last; 0 where none ever was.
+    replicas: AtomicU32,
+    metrics: RedisMetrics,
+}
+
+/// A connection on which Redis answered in time, until it does not any more.
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    settings: Settings,
+    /// Questions in a row that were not answered in time.
+    late: AtomicU32,
+}
+
+/// Redis did not answer, and will not soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Redis cannot be asked")]
+pub struct Lost;
+
+/// Why one question was not answered.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("Redis did not answer within {0:?}")]
+    Late(std::time::Duration),
+    #[error("Redis refused: {0}")]
+    Refused(RedisError),
+}
+
+impl Redis {
+    /// Knows no server yet; see [`Redis::configure`] and [`Redis::keep`].
+    #[must_use]
+    pub fn new(registry: &prometheus::Registry) -> Arc<Self> {
+        Arc::new(Self {
+            link: ArcSwapOption::empty(),
+            settings: watch::Sender::new(None),
+            health: watch::Sender::new(Health::Healthy),
+            broke: Notify::new(),
+            replicas: AtomicU32::new(0),
+            metrics: RedisMetrics::register(registry),
+        })
+    }
+
+    /// Uses this server from now on; none where nothing is shared. The same again is no change.
+    pub fn configure(&self, settings: Option<Settings>) {
+        self.settings.send_if_modified(|current| {
+            let changed = *current != settings;
+            if changed {
+                *current = settings;
+            }
+            changed
+        });
+    }
+
+    /// Connects, and connects again, until it is told to stop; then the other replicas are told that one less is there.
+    pub async fn keep(self: Arc<Self>, environment: Environment, stop: CancellationToken) {
+        keeper::run(&self, &environment, &stop).await;
+    }
+
+    /// How Redis fares, where it is used.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// How many replicas were seen last, this one included.
+    #[must_use]
+    pub fn replicas(&self) -> Option<u32> {
+        Some(self.replicas.load(Ordering::Relaxed)).filter(|count| *count > 0)
+    }
+
+    /// The connection, while there is one that works.
+    #[must_use]
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.link.load_full()
+    }
+
+    /// Asks one question.
+    ///
+    /// # Errors
+    /// Where Redis does not answer, or not in time, or refuses.
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        link: &Arc<Link>,
+        user: User,
+        command: &Cmd,
+    ) -> Result<T, Lost> {
+        let answer = self.ask_once(link, user, command).await;
+        self.settled(link, answer)
+    }
+
+    /// Draws the conclusions from an answer, or from its absence.
+    fn settled<T>(&self, link: &Arc<Link>, answer: Result<T, Failure>) -> Result<T, Lost> {
+        match answer {
+            Ok(answer) => {
+                link.late.store(0, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Err(failure) => {
+                self.failed(link, &failure);
+                Err(Lost)
+            }
+        }
+    }
+
+    /// Counts a question that nobody was there to be asked.
+    pub(crate) fn unavailable(&self, user: User) {
+        self.metrics.unavailable(user);
+    }
+
+    async fn ask_once<T: FromRedisValue>(
+        &self,
+        link: &Link,
+        user: User,
+        command: &Cmd,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let limit = link.settings.response_timeout;
+        let mut connection = link.connection.clone();
+        let answer = tokio::time::timeout(limit, command.query_async::<T>(&mut connection)).await;
+        let answer = match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Failure::Refused(error)),
+            Err(_) => Err(Failure::Late(limit)),
+        };
+        let outcome = match &answer {
+            Ok(_) => metrics::OK,
+            Err(Failure::Late(_)) => metrics::LATE,
+            Err(Failure::Refused(_)) => metrics::ERROR,
+        };
+        self.metrics.asked(user, outcome, started.elapsed());
+        answer
+    }
+
+    /// Opens the breaker where the failure was no hiccup.
+    fn failed(&self, link: &Arc<Link>, failure: &Failure) {
+        let late = match failure {
+            Failure::Late(_) => link.late.fetch_add(1, Ordering::Relaxed) + 1,
+            Failure::Refused(error) if is_about_the_question(error) => {
+                tracing::warn!(%failure, "a question to Redis failed");
+                return;
+            }
+            Failure::Refused(_) => PATIENCE,
+        };
+        if late >= PATIENCE {
+            self.break_off(link, &failure.to_string());
+        }
+    }
+
+    /// Gives a link up, unless that was done already.
+    fn break_off(&self, link: &Arc<Link>, why: &str) {
+        let current = self.link.compare_and_swap(Arc::as_ptr(link), None);
+        if !current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
+            return;
+        }
+        tracing::warn!(why, "Redis is lost; going on without it until it answers again");
+        self.metrics.up.set(0);
+        self.health.send_replace(Health::Degraded(why.to_owned()));
+        self.broke.notify_one();
+    }
+
+    /// Takes a link into use.
+    fn connected(&self, link: Arc<Link>) {
+        self.link.store(Some(link));
+        self.metrics.up.set(1);
+        self.health.send_replace(Health::Healthy);
+        tracing::info!("Redis is there");
+    }
+}
+
+impl Link {
+    pub(crate) fn prefix(&self) -> &str {
+        &self.settings.key_prefix
+    }
+}
+
+/// Whether Redis had something against this one question, and another one may do.
+fn is_about_the_question(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::NoScript | ServerErrorKind::ResponseError)
+            | ErrorKind::UnexpectedReturnType
+            | ErrorKind::Client
+    ) || error.code() == Some("WRONGTYPE")
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
