@@ -18,6 +18,8 @@ use crate::app::components::Components;
 use crate::auth::keyring::Keyring;
 use crate::auth::obtain::{Obtained, obtain, remember};
 use crate::backend::Backend;
+use crate::backend::content::DeclaredContent;
+use crate::backend::router::Router;
 use crate::backend::tools::DeclaredTools;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
@@ -129,11 +131,13 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     // Tools, and what calls them.
     let tools = DeclaredTools::new(loaded.tools);
     health.watch("tools", tools.health());
+    let content = DeclaredContent::new(loaded.content);
+    let backend = Router::new(vec![tools.clone(), content.clone()])?;
     let parts = Parts { config: loaded.config.clone(), keys: Arc::new(Keyring::new(&obtained.keys)) };
-    let catalogue = tools.catalogue();
+    let catalogue = backend.catalogue();
     let catalogue = catalogue.borrow().clone();
     let snapshot = Snapshot::new(parts.config.clone(), parts.keys.clone(), &catalogue);
-    let dispatcher = Arc::new(Dispatcher::new(tools.clone(), snapshot, metrics.clone()));
+    let dispatcher = Arc::new(Dispatcher::new(backend, snapshot, metrics.clone()));
     // Set once, here.
     let _first = dispatcher_cell.set(dispatcher.clone());
     // What replicas share. It ends after the tools, which may still need it.
@@ -156,7 +160,8 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     let reloader = Reloader {
         sources,
         live,
-        tools: tools.clone(),
+        tools,
+        content,
         log,
         board,
         address,

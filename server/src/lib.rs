@@ -26,3 +26,4 @@ pub mod settings;
 pub mod shutdown;
 pub mod status;
 pub mod stdio;
+pub mod tool;

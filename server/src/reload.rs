@@ -12,6 +12,7 @@ use mcp_server_config::ServerConfig;
 use crate::auth::keyring::Keyring;
 use crate::auth::obtain::{ObtainError, Obtained, obtain_again};
 use crate::auth::source;
+use crate::backend::content::DeclaredContent;
 use crate::backend::tools::DeclaredTools;
 use crate::live::Live;
 use crate::observe::logs::LogControl;
@@ -27,6 +28,7 @@ pub struct Reloader {
     pub sources: Sources,
     pub live: Arc<Live>,
     pub tools: Arc<DeclaredTools>,
+    pub content: Arc<DeclaredContent>,
     pub log: LogControl,
     pub board: Arc<Board>,
     /// Where the server listens; absent behind standard input and output, where nobody has to show a key.
@@ -126,10 +128,11 @@ impl Reloader {
     }
 
     fn put_in_force(&mut self, loaded: Loaded, obtained: Obtained) {
-        let Loaded { config, tools, hash, unknown, notes } = loaded;
+        let Loaded { config, tools, content, hash, unknown, notes } = loaded;
         let needs_restart = needs_restart(&self.started_with, &config);
         let count = tools.len();
         self.tools.replace(tools);
+        self.content.replace(content);
         self.log.set_level(config.service.logging.level());
         let keys = Arc::new(Keyring::new(&obtained.keys));
         self.live.change(|parts| {

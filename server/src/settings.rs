@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mcp_server_config::compile::content::{CompiledContent, compile_content};
 use mcp_server_config::compile::{CompiledTools, compile};
 use mcp_server_config::load::Problem;
 use mcp_server_config::{
@@ -35,6 +36,7 @@ pub struct Flags {
 pub struct Loaded {
     pub config: Arc<ServerConfig>,
     pub tools: CompiledTools,
+    pub content: CompiledContent,
     /// Hash of the file's settings as [`render`] writes them, without environment and flags: who rendered the file can
     /// tell whether it is in force.
     pub hash: String,
@@ -110,6 +112,10 @@ impl Sources {
             violations.extend(broken);
             CompiledTools::default()
         });
+        let content = compile_content(&document.config).unwrap_or_else(|broken| {
+            violations.extend(broken);
+            CompiledContent::default()
+        });
         violations.sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
         violations.dedup();
         let fatal = document.unknown.iter().filter(|key| key.fatal).map(|key| key.problem.clone());
@@ -122,6 +128,7 @@ impl Sources {
         Ok(Loaded {
             config: Arc::new(config),
             tools,
+            content,
             hash: config_hash(&render(&of_file.config)),
             unknown,
             notes,

@@ -2,6 +2,7 @@
 //! other end started this process, so nobody has to say who they are.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -11,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::principal::Caller;
+use crate::backend::NOTICES;
 use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::record::Record;
-use crate::dispatch::{Arrival, Dispatcher, Reply};
+use crate::dispatch::{Arrival, Dispatcher, Reply, tells};
 use crate::protocol::answer::Message;
 use crate::protocol::errors::{Code, Fault};
 
@@ -54,7 +56,7 @@ where
         };
         let (dispatcher, answers, in_flight) = (dispatcher.clone(), answers.clone(), in_flight.clone());
         calls.spawn(async move {
-            let reply = answer(&dispatcher, body, &in_flight).await;
+            let reply = answer(&dispatcher, body, &in_flight, &answers).await;
             if let Some(message) = reply.message {
                 // Nobody reads any more: the answer is of no use.
                 let _unread = answers.send(message).await;
@@ -68,18 +70,41 @@ where
     read.and(written)
 }
 
-async fn answer(dispatcher: &Arc<Dispatcher>, body: Result<Bytes, usize>, in_flight: &InFlight) -> Reply {
+/// Answers one message. What is told meanwhile goes to `answers`, and all of it before the answer.
+async fn answer(
+    dispatcher: &Arc<Dispatcher>,
+    body: Result<Bytes, usize>,
+    in_flight: &InFlight,
+    answers: &mpsc::Sender<Message>,
+) -> Reply {
     let mut record = Record::begin(dispatcher.metrics.clone());
     match body {
         Ok(body) => {
+            let snapshot = dispatcher.snapshot();
+            let (notices, told) = tells::may_tell(&snapshot, &body).then(|| mpsc::channel(NOTICES)).unzip();
             let arrival = Arrival {
                 body,
                 share: None,
                 headers: None,
                 caller: Caller::default(),
+                notices,
                 in_flight: Some(in_flight),
             };
-            dispatcher.handle(&dispatcher.snapshot(), arrival, &mut record).await
+            let mut handled = pin!(dispatcher.handle(&snapshot, arrival, &mut record));
+            let Some(mut told) = told else { return handled.await };
+            let reply = loop {
+                tokio::select! {
+                    biased;
+                    Some(notice) = told.recv() => drop(answers.send(notice).await),
+                    reply = &mut handled => break reply,
+                }
+            };
+            // What is told from now on is told too late.
+            told.close();
+            while let Ok(notice) = told.try_recv() {
+                drop(answers.send(notice).await);
+            }
+            reply
         }
         Err(limit) => {
             let message = format!("the message is longer than {limit} bytes; http.maxBody sets the limit");

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Auth, AuthProcess, Cache, HealthChecks, Http, HttpProcess, Logging, Metrics, Performance, RateLimit,
-    Redis, Shutdown, Tool, constants, is_default, logging::LoggingProcess, performance::PerformanceProcess,
-    schema::signed_formats,
+    Auth, AuthProcess, Cache, FileResource, HealthChecks, Http, HttpProcess, Logging, Metrics, Performance,
+    Prompt, RateLimit, Redis, Resource, ResourceTemplate, Shutdown, Tool, constants, is_default,
+    logging::LoggingProcess, performance::PerformanceProcess, schema::signed_formats,
 };
 
 /// What the service does. The resource embeds it as `spec.config`; nothing in its schema has a default, because a
@@ -66,6 +66,27 @@ pub struct ServiceConfig {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub tools: Vec<Tool>,
+    /// Prompts that the server offers, in the order in which clients see them; at most 128.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub prompts: Vec<Prompt>,
+    /// Resources whose content stands here, in the order in which clients see them; at most 128.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uri"])
+    )]
+    pub resources: Vec<Resource>,
+    /// Families of resources, in the order in which clients see them; at most 128.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uriTemplate"])
+    )]
+    pub resource_templates: Vec<ResourceTemplate>,
 }
 
 impl ServiceConfig {
@@ -100,6 +121,9 @@ pub struct ProcessConfig {
     /// shared. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
+    /// Files and directories that clients can read as resources; at most 128.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file_resources: Vec<FileResource>,
 }
 
 impl ProcessConfig {

@@ -8,6 +8,7 @@ use crate::{
     AuthMode, ByteSize, Duration, Path, SecretRef, ServerConfig, ServiceConfig, constants::MAX_TOOLS,
 };
 
+mod content;
 mod observe;
 
 /// One rule that a configuration breaks.
@@ -63,6 +64,7 @@ pub fn validate(config: &ServerConfig) -> Vec<Violation> {
     );
     let replicas = process.replicas.unwrap_or(1);
     rules.check((1..=10_000).contains(&replicas), "replicas", || "must be from 1 to 10000".to_owned());
+    rules.file_resources(config);
     rules.not_in_force(config);
     rules.violations
 }
@@ -108,6 +110,8 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     rules.cache(&config.cache);
     rules.redis(config);
     rules.tools(config);
+    rules.prompts(config);
+    rules.resources(config);
     rules.violations
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::auth::obtain::ObtainError;
+use crate::backend::router::Duplicate;
 use crate::observe::logs::LogError;
 use crate::settings::Refused;
 
@@ -21,6 +22,8 @@ pub enum StartError {
     Keys(#[from] ObtainError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Offers(#[from] Duplicate),
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
     #[error("standard input or output broke")]
@@ -32,7 +35,7 @@ impl StartError {
     #[must_use]
     pub const fn component(&self) -> &'static str {
         match self {
-            Self::Config(_) | Self::Read { .. } => "configuration",
+            Self::Config(_) | Self::Read { .. } | Self::Offers(_) => "configuration",
             Self::Listen { component, .. } => component,
             Self::Keys(_) => "keys",
             Self::Log(_) => "log",
@@ -46,7 +49,7 @@ impl StartError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Read { .. } => 2,
+            Self::Config(_) | Self::Read { .. } | Self::Offers(_) => 2,
             Self::Listen { .. } => 3,
             Self::Keys(_) => 4,
             Self::Log(_) => 5,

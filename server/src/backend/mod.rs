@@ -1,30 +1,39 @@
 //! The seam between the dispatcher and whatever really does the work.
 //!
-//! A [`Backend`] knows tools and how to call them. It knows nothing of HTTP, eras, keys or limits: those are settled
-//! before a call arrives here, and what it answers is shaped for the client afterwards.
+//! A [`Backend`] knows tools, prompts and resources, and how to come by them. It knows nothing of HTTP, keys or limits:
+//! those are settled before a call arrives here, and what it answers is shaped for the client afterwards.
 
-use std::fmt;
+use std::any::Any;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::auth::principal::Caller;
-use crate::protocol::raw::Raw;
-
+mod call;
+mod catalogue;
+pub mod content;
+mod events;
+mod outcome;
+pub mod program;
+pub mod router;
 pub mod tools;
 
-/// Something that offers tools: the declared tools of the configuration, or a program behind the server.
+pub use call::{Call, Client, Completion, Cx, Reference, Replies, Target, Trace};
+pub use catalogue::{Catalogue, Entry, ResourceEntry, TemplateEntry};
+pub use events::{Events, LogLevel, NOTICES, Progress};
+pub use outcome::{Answer, CallError, Hints, Outcome, Question, QuestionKind, Questions};
+
+/// Something that offers tools, prompts or resources: those of the configuration, those of the program that this
+/// library is part of, or a program behind the server.
 pub trait Backend: Send + Sync + 'static {
-    /// Calls a tool. Never blocks the thread that polls it; ends soon after the deadline or a cancellation.
+    /// Answers a call. Never blocks the thread that polls it; ends soon after the deadline or a cancellation.
     ///
-    /// An error that the *tool* makes, bad arguments included, is an `Ok` whose result says `isError`: a model can read
-    /// it and mend its call. `Err` is for calls that no tool ever saw the end of.
+    /// An error that a *tool* makes, bad arguments included, is an `Ok` whose result says `isError`: a model can read
+    /// it and mend its call. `Err` is for calls that nobody ever saw the end of.
     fn call(self: Arc<Self>, call: Call, cx: Cx) -> BoxFuture<'static, Result<Outcome, CallError>>;
 
-    /// What can be called. A new value means that the list changed (`notifications/tools/list_changed`).
+    /// What can be called. A new value means that a list changed (`notifications/tools/list_changed` and its like).
     fn catalogue(&self) -> watch::Receiver<Arc<Catalogue>>;
 
     /// How the backend fares.
@@ -34,95 +43,11 @@ pub trait Backend: Send + Sync + 'static {
     fn drain(&self, until: Instant) -> BoxFuture<'_, ()>;
 }
 
-/// One call of a tool.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// Name of the tool, as the client wrote it.
-    pub tool: String,
-    /// `params.arguments`, unparsed; absent where the client sent none. Anything but an object is refused by the backend.
-    pub arguments: Option<Raw>,
-}
-
-/// What surrounds a call.
-#[derive(Clone, Debug)]
-pub struct Cx {
-    /// Who calls, and from where.
-    pub caller: Caller,
-    /// When the answer stops being useful.
-    pub deadline: Instant,
-    /// Cancelled when nobody waits for the answer any more.
-    pub cancel: CancellationToken,
-}
-
-/// How a call ended that did end.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The tool has answered.
-    Complete(Answer),
-}
-
-/// The answer of a tool, ready to be sent.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// A `CallToolResult` object without `resultType` and `_meta`, as a client of the current revision reads it:
-    /// `structuredContent` may be any JSON value.
-    pub result: Raw,
-    /// What a client of 2025-11-25 or before gets instead. Those revisions know only objects as `structuredContent`,
-    /// so for any other value this is the same answer without it (its JSON is a text block in both). Absent where
-    /// `result` is right for everybody, which is nearly always.
-    pub legacy: Option<Raw>,
-    /// True where the result says `isError`: for counting and logging without reading the result again.
-    pub is_error: bool,
-}
-
-impl Answer {
-    /// The result as a client reads it that speaks 2025-11-25 or before.
-    #[must_use]
-    pub fn for_legacy(self) -> Raw {
-        self.legacy.unwrap_or(self.result)
-    }
-}
-
-/// Why a call has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// No tool has this name (now; the list may have changed since the client read it).
-    #[error("unknown tool {0:?}")]
-    UnknownTool(String),
-    /// The caller went away.
-    #[error("the call was cancelled")]
-    Cancelled,
-    /// The deadline passed.
-    #[error("the call took longer than allowed")]
-    Timeout,
-    /// There is no room to start the call: trying again later may help.
-    #[error("too many calls are waiting")]
-    Overloaded,
-    /// The backend itself failed; the message is for the log, not for the client.
-    #[error("{0}")]
-    Internal(String),
-}
-
-/// What a backend offers, in the order in which it is listed.
-#[derive(Clone, Debug, Default)]
-pub struct Catalogue {
-    pub tools: Vec<ToolEntry>,
-}
-
-/// One tool in a list.
-#[derive(Clone)]
-pub struct ToolEntry {
-    pub name: Arc<str>,
-    /// The tool's definition as `tools/list` shows it.
-    pub definition: Raw,
-}
-
-impl fmt::Debug for ToolEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToolEntry").field("name", &self.name).finish_non_exhaustive()
-    }
+/// Logs what a panic said. Callers are told only that something broke.
+pub(crate) fn tell_of_panic(panic: &(dyn Any + Send)) {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("not a text"), "a tool panicked");
 }
 
 /// How a backend fares.

@@ -1,4 +1,4 @@
-//! Calls of tools: route, admit, call, shape.
+//! Calls of tools, prompts, resources and completions: route, admit, call, shape.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,15 +11,16 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{self, Call, CallError, Cx, Outcome};
+use crate::backend::{self, Answer, Call, CallError, Cx, Hints, Outcome, Target};
 use crate::dispatch::head::Request;
 use crate::dispatch::limit::Over;
 use crate::dispatch::limits::Share;
 use crate::dispatch::record::Record;
+use crate::dispatch::route::Route;
 use crate::dispatch::snapshot::Snapshot;
-use crate::dispatch::{Arrival, Dispatcher, admit, allow, limit};
+use crate::dispatch::{Arrival, Dispatcher, admit, allow, around, ask, limit, route};
 use crate::protocol::answer::{self, Message};
-use crate::protocol::envelope::Field;
+use crate::protocol::capabilities::CACHE_TTL_MS;
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
 use crate::protocol::headers;
@@ -54,25 +55,24 @@ impl Dispatcher {
         body: &Bytes,
         record: &mut Record,
     ) -> Result<Message, Fault> {
-        // Route: names of tools are what the list says, exactly.
-        let Field::Text(name) = &request.params.name else {
-            return Err(Fault::new(Code::InvalidParams, "params.name is missing or not a string"));
-        };
-        let tool = snapshot.tool(name).ok_or_else(|| unknown(name))?;
-        record.tool(&tool.name);
-        if let (Era::Modern, Some(headers)) = (request.era, arrival.headers) {
-            headers::check_properties(headers, &tool.mirrored, request.params.arguments)?;
+        // Route.
+        let Route { target, tool } = route::find(request, snapshot, body)?;
+        if let Some(tool) = tool {
+            record.tool(&tool.name);
+            if let (Era::Modern, Some(headers)) = (request.era, arrival.headers) {
+                headers::check_properties(headers, &tool.mirrored, request.params.arguments)?;
+            }
+            allow::check(snapshot, &arrival.caller, tool)?;
         }
-
-        allow::check(snapshot, &arrival.caller, tool)?;
-        match limit::check(&self.limiter, snapshot, &arrival.caller, Some(tool)).await {
+        match limit::check(&self.limiter, snapshot, &arrival.caller, tool).await {
             Ok(()) => {}
             Err(Over::Fault(fault)) => return Err(fault),
             Err(Over::Result(result)) => {
                 record.fault(Code::TooManyRequests);
-                return Ok(shaped(request, snapshot, result.bytes()));
+                return Ok(shaped(request, snapshot, &target, Answer::failed(result)));
             }
         }
+        let replies = ask::replies(request, &self.seal, &arrival.caller, &target, body)?;
 
         let permit = admit::take(&self.permits)?;
         let entry = match arrival.in_flight {
@@ -86,9 +86,16 @@ impl Dispatcher {
         let _gone = (request.era == Era::Modern).then(|| cancel.clone().drop_guard());
         let deadline = Instant::now() + snapshot.request_timeout;
         let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
-        let call =
-            Call { tool: tool.name.to_string(), arguments: arguments.map(|text| Raw::part(body, text)) };
-        let cx = Cx { caller: arrival.caller, deadline, cancel: cancel.clone() };
+        let arguments = arguments.map(|text| Raw::part(body, text));
+        let cx = Cx {
+            client: around::client(request, body),
+            events: around::events(request, snapshot, arrival.notices, body),
+            trace: around::trace(request, arrival.headers),
+            caller: arrival.caller.clone(),
+            deadline,
+            cancel: cancel.clone(),
+        };
+        let call = Call { target: target.clone(), arguments, replies };
         let held = Held { _permit: permit, _body: arrival.share };
         let ended = match self.run(call, cx, held, deadline, &cancel).await {
             // At the deadline the call is taken back, and whoever notices first may call it that.
@@ -99,25 +106,33 @@ impl Dispatcher {
         };
 
         // Shape.
-        let outcome = match ended {
-            Ended::Answered(outcome) => outcome,
-            Ended::Failed(error) => return Err(fault(error, snapshot, name)),
+        match ended {
+            Ended::Answered(Outcome::Complete(answer)) => {
+                if answer.is_error {
+                    record.tool_error();
+                } else {
+                    record.ok();
+                }
+                Ok(shaped(request, snapshot, &target, answer))
+            }
+            Ended::Answered(Outcome::NeedInput(questions)) => {
+                let asked =
+                    ask::shaped(request, snapshot, &self.seal, &arrival.caller, &target, questions, body)?;
+                record.ok();
+                Ok(asked)
+            }
+            Ended::Failed(error) => Err(fault(error, request.era, snapshot, &target)),
             Ended::Panicked => {
                 record.panicked();
-                return Ok(shaped(request, snapshot, &Bytes::from_static(PANICKED)));
+                match target {
+                    Target::Tool(_) => {
+                        let answer = Answer::failed(Raw::ours(PANICKED));
+                        Ok(shaped(request, snapshot, &target, answer))
+                    }
+                    _ => Err(failed(&target)),
+                }
             }
-        };
-        let Outcome::Complete(complete) = outcome;
-        if complete.is_error {
-            record.tool_error()
-        } else {
-            record.ok()
         }
-        let result = match request.era {
-            Era::Modern => complete.result,
-            Era::Legacy(_) => complete.for_legacy(),
-        };
-        Ok(shaped(request, snapshot, result.bytes()))
     }
 
     /// Calls the backend. A call that answers at once is never spawned; any other gets a task of its own, so that it
@@ -173,48 +188,66 @@ async fn watched(call: Caught, cancel: CancellationToken, deadline: Instant, _he
 fn ended_as(ended: Result<Result<Outcome, CallError>, Panic>) -> Ended {
     match ended {
         Ok(Ok(outcome)) => Ended::Answered(outcome),
+        Ok(Err(CallError::Panicked)) => Ended::Panicked,
         Ok(Err(error)) => Ended::Failed(error),
         Err(panic) => panicked(&*panic),
     }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Ended {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("not a text"), "a tool panicked");
+    backend::tell_of_panic(panic);
     Ended::Panicked
 }
 
-fn shaped(request: &Request<'_>, snapshot: &Snapshot, result: &Bytes) -> Message {
+/// The answer as a client of its era reads it. What was read of a resource says how long it stays true.
+fn shaped(request: &Request<'_>, snapshot: &Snapshot, target: &Target, answer: Answer) -> Message {
+    let (id, stamp) = (request.id, &snapshot.stamp);
     match request.era {
-        Era::Modern => answer::stamped(request.id, &snapshot.stamp, result),
-        Era::Legacy(_) => answer::result(request.id, result),
+        Era::Legacy(_) => answer::result(id, answer.for_legacy().bytes()),
+        Era::Modern if matches!(target, Target::Resource(_)) => {
+            let Hints { ttl_ms, scope } =
+                answer.hints.unwrap_or(Hints { ttl_ms: CACHE_TTL_MS.into(), scope: None });
+            let scope = scope.unwrap_or(snapshot.scope).as_str();
+            let hints = format!(r#","ttlMs":{ttl_ms},"cacheScope":"{scope}""#);
+            answer::stamped_with(id, stamp, &hints, answer.result.bytes())
+        }
+        Era::Modern => answer::stamped(id, stamp, answer.result.bytes()),
     }
 }
 
-fn fault(error: backend::CallError, snapshot: &Snapshot, name: &str) -> Fault {
+fn fault(error: CallError, era: Era, snapshot: &Snapshot, target: &Target) -> Fault {
     match error {
-        CallError::UnknownTool(_) => unknown(name),
+        CallError::Unknown => route::not_found(target, era),
+        CallError::InvalidParams(message) => Fault::new(Code::InvalidParams, message),
+        CallError::MissingCapability(kind) => ask::missing(&[kind]),
         CallError::Cancelled => Fault::new(Code::Cancelled, "the request was cancelled"),
         CallError::Timeout => Fault::new(
             Code::Timeout,
             format!(
-                "the tool took longer than {}; performance.requestTimeout sets how long it may take",
+                "the {} took longer than {}; performance.requestTimeout sets how long it may take",
+                target.kind(),
                 mcp_server_config::Duration::from_millis(
                     u64::try_from(snapshot.request_timeout.as_millis()).unwrap_or(u64::MAX)
                 )
             ),
         ),
         CallError::Overloaded => admit::overloaded(),
+        CallError::Panicked => failed(target),
         CallError::Internal(cause) => {
-            tracing::error!(tool = name, cause, "a backend failed");
-            Fault::new(Code::Internal, "the server failed to call the tool")
+            tracing::error!(kind = target.kind(), name = target.name(), cause, "a backend failed");
+            failed(target)
         }
     }
 }
 
-fn unknown(name: &str) -> Fault {
-    Fault::new(Code::InvalidParams, format!("unknown tool {name:?}"))
+fn failed(target: &Target) -> Fault {
+    let message = match target {
+        Target::Tool(_) => "the server failed to call the tool",
+        Target::Prompt(_) => "the server failed to make the prompt",
+        Target::Resource(_) => "the server failed to read the resource",
+        Target::Completion(_) => "the server failed to complete the argument",
+    };
+    Fault::new(Code::Internal, message)
 }
 
 fn id_in_use() -> Fault {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::dispatch::head::{Note, Request};
 use crate::dispatch::in_flight::InFlight;
+use crate::dispatch::lists::List;
 use crate::dispatch::snapshot::Snapshot;
 use crate::protocol::answer::{self, Message};
 use crate::protocol::envelope::Field;
@@ -24,7 +25,6 @@ pub(super) fn take_note(note: &Note<'_>, in_flight: Option<&InFlight>) {
 /// Answers a request for which everything is at hand; none for one that takes work.
 pub(super) fn answer(request: &Request<'_>, snapshot: &Arc<Snapshot>) -> Option<Result<Message, Fault>> {
     let id = request.id;
-    let modern = request.era == Era::Modern;
     Some(match request.method {
         Method::Discover => Ok(answer::result(id, &snapshot.discover)),
         Method::Initialize => match &request.params.protocol_version {
@@ -32,10 +32,23 @@ pub(super) fn answer(request: &Request<'_>, snapshot: &Arc<Snapshot>) -> Option<
             asked => Ok(answer::result(id, snapshot.initialize(LegacyVersion::negotiate(asked.text())))),
         },
         Method::Ping => Ok(answer::result(id, &bytes::Bytes::from_static(b"{}"))),
-        Method::ToolsList => match &request.params.cursor {
-            Field::Wrong => Err(Fault::new(Code::InvalidParams, "params.cursor must be a string")),
-            cursor => snapshot.tools_list(cursor.text(), modern).map(|page| answer::result(id, page)),
-        },
-        Method::ToolsCall => return None,
+        // Nothing is remembered of a client, the level of its messages included: each call sends them from Info on.
+        Method::SetLogLevel => Ok(answer::result(id, &bytes::Bytes::from_static(b"{}"))),
+        Method::ToolsList => page(request, &snapshot.lists.tools),
+        Method::PromptsList => page(request, &snapshot.lists.prompts),
+        Method::ResourcesList => page(request, &snapshot.lists.resources),
+        Method::ResourceTemplatesList => page(request, &snapshot.lists.templates),
+        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete => return None,
     })
+}
+
+/// The page of a list that the cursor asks for.
+fn page(request: &Request<'_>, list: &List) -> Result<Message, Fault> {
+    match &request.params.cursor {
+        Field::Wrong => Err(Fault::new(Code::InvalidParams, "params.cursor must be a string")),
+        cursor => {
+            let page = list.page(cursor.text(), request.era == Era::Modern)?;
+            Ok(answer::result(request.id, page))
+        }
+    }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::dispatch::record::Record;
+use crate::protocol::capabilities::Offer;
 use crate::protocol::envelope::{Envelope, Kind, Params};
 use crate::protocol::era::{self, Era};
 use crate::protocol::errors::Fault;
@@ -60,6 +61,7 @@ pub(super) fn guarded(body: &Bytes) -> Result<Bytes, Fault> {
 pub(super) fn read<'a>(
     body: &'a Bytes,
     headers: Option<&HeaderMap>,
+    offer: Offer,
     record: &mut Record,
 ) -> Result<Head<'a>, Refused<'a>> {
     let without_id = |fault| Refused { id: None, era: None, fault };
@@ -96,7 +98,7 @@ pub(super) fn read<'a>(
     let params = envelope.params;
     let era = era::decide(&params.meta, &method, version).map_err(|fault| refused(None, fault))?;
     record.era(era);
-    let found = Method::find(&method, era);
+    let found = Method::find(&method, era, offer);
     if let Some(method) = found {
         record.method(method);
     }

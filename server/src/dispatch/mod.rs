@@ -8,12 +8,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use tokio::sync::mpsc::Sender;
 
 use crate::auth::principal::Caller;
 use crate::backend::Backend;
 use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::limits::{Bound, Share};
 use crate::dispatch::record::Record;
+use crate::dispatch::seal::Seal;
 use crate::dispatch::snapshot::Snapshot;
 use crate::limit::Limiter;
 use crate::observe::metrics::Metrics;
@@ -24,14 +26,20 @@ use crate::redis::{self, Redis};
 
 mod admit;
 mod allow;
+mod around;
+mod ask;
 mod call;
 mod control;
 mod head;
 pub mod in_flight;
 mod limit;
 pub mod limits;
+pub mod lists;
 pub mod record;
+mod route;
+pub mod seal;
 pub mod snapshot;
+pub mod tells;
 
 /// Answers messages, whatever door they came in by.
 pub struct Dispatcher {
@@ -44,6 +52,8 @@ pub struct Dispatcher {
     pub redis: Arc<Redis>,
     pub limiter: Arc<Limiter>,
     pub metrics: Arc<Metrics>,
+    /// For state that travels by way of clients.
+    seal: Seal,
 }
 
 /// A message at the door.
@@ -55,6 +65,8 @@ pub struct Arrival<'a> {
     /// Absent where the door has none.
     pub headers: Option<&'a HeaderMap>,
     pub caller: Caller,
+    /// Where what happens during the request can be told, if anywhere.
+    pub notices: Option<Sender<Message>>,
     /// Where the door has one client, whose requests can be taken back by id.
     pub in_flight: Option<&'a InFlight>,
 }
@@ -82,6 +94,7 @@ impl Dispatcher {
             body_budget: Bound::new(0),
             limiter: Arc::new(Limiter::new(metrics.registry(), redis.clone())),
             redis,
+            seal: Seal::new(),
             backend,
             metrics,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -122,7 +135,7 @@ impl Dispatcher {
             Ok(body) => body,
             Err(fault) => return Reply::refused(None, &fault, None, record),
         };
-        let head = match head::read(&body, arrival.headers, record) {
+        let head = match head::read(&body, arrival.headers, snapshot.offer, record) {
             Ok(head) => head,
             Err(refused) => return Reply::refused(refused.id, &refused.fault, refused.era, record),
         };

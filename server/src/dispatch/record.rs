@@ -18,6 +18,8 @@ pub struct Record {
     tool: Option<Arc<str>>,
     era: &'static str,
     outcome: &'static str,
+    /// False where somebody else counts the request.
+    counts: bool,
 }
 
 /// What a request is that was refused before it could be known, and a method that does not exist.
@@ -30,7 +32,22 @@ impl Record {
     #[must_use]
     pub fn begin(metrics: Arc<Metrics>) -> Self {
         metrics.in_flight.inc();
-        Self { metrics, started: Instant::now(), method: UNKNOWN, tool: None, era: UNKNOWN, outcome: ABORTED }
+        Self {
+            metrics,
+            started: Instant::now(),
+            method: UNKNOWN,
+            tool: None,
+            era: UNKNOWN,
+            outcome: ABORTED,
+            counts: true,
+        }
+    }
+
+    /// The record for somebody else to count; what stays here counts nothing.
+    #[must_use]
+    pub fn hand_over(&mut self) -> Self {
+        let stays = Self { metrics: self.metrics.clone(), tool: None, counts: false, ..*self };
+        std::mem::replace(self, stays)
     }
 
     /// When the head of the request had arrived.
@@ -85,6 +102,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if !self.counts {
+            return;
+        }
         self.metrics.in_flight.dec();
         let elapsed = self.started.elapsed();
         tracing::debug!(

@@ -1,27 +1,24 @@
 //! Everything a request looks at that a reload can change, in one immutable piece: a request never sees half of a change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::HeaderValue;
 use mcp_server_config::{AuthMode, ServerConfig, ServiceConfig};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::auth::Policy as AuthPolicy;
 use crate::auth::keyring::Keyring;
-use crate::backend::Catalogue;
+use crate::backend::{Catalogue, Entry};
+use crate::dispatch::lists::{Lists, spliced};
 use crate::http::forwarded::Trusted;
 use crate::http::origin::Gate;
 use crate::limit::gcra::Rate;
 use crate::limit::policy::{self, Policy};
-use crate::protocol::capabilities::{CacheScope, Identity, cache_hints};
+use crate::protocol::capabilities::{CacheScope, Identity, Offer};
 use crate::protocol::era::LegacyVersion;
-use crate::protocol::errors::{Code, Fault};
 use crate::protocol::headers::{MirroredProperty, mirrored_properties};
 use crate::protocol::raw::Raw;
 
@@ -41,11 +38,19 @@ pub struct Snapshot {
     pub cors_headers: HeaderValue,
     /// What every modern result begins with.
     pub stamp: Bytes,
+    /// What every modern result begins with that asks for input.
+    pub asking: Bytes,
     /// The result of `server/discover`.
     pub discover: Bytes,
     initialize: [Bytes; 2],
-    pages: Vec<Page>,
+    /// What lists show.
+    pub lists: Lists,
+    /// What there is besides tools.
+    pub offer: Offer,
+    /// Who may share what is told.
+    pub scope: CacheScope,
     tools: HashMap<Arc<str>, Tool>,
+    prompts: HashSet<Arc<str>>,
 }
 
 /// A tool, as far as the pipeline knows it.
@@ -58,31 +63,28 @@ pub struct Tool {
     pub limit: Option<Rate>,
 }
 
-/// One page of `tools/list`, written for each era.
-#[derive(Debug)]
-struct Page {
-    modern: Bytes,
-    legacy: Bytes,
-}
-
-/// Tools on one page of `tools/list`.
-pub const PAGE: usize = 128;
-
 impl Snapshot {
     #[must_use]
     pub fn new(config: Arc<ServerConfig>, keys: Arc<Keyring>, catalogue: &Catalogue) -> Self {
         let service = &config.service;
+        let offer = Offer {
+            prompts: !catalogue.prompts.is_empty(),
+            resources: !catalogue.resources.is_empty() || !catalogue.templates.is_empty(),
+            completions: catalogue.completions,
+            logs: catalogue.logs,
+        };
         let identity = Identity {
             name: service.server_name(),
             version: service.server_version(),
             instructions: service.instructions.as_deref(),
+            offer,
         };
         // Where callers have keys, what one is told is not for the caches of others.
         let scope = match service.auth.mode() {
             AuthMode::Disabled => CacheScope::Public,
             AuthMode::Required | AuthMode::Optional => CacheScope::Private,
         };
-        let stamp = identity.stamp();
+        let stamp = identity.stamp("complete");
         let initialize = |version| identity.initialize(version).bytes().clone();
         let tools: HashMap<_, _> =
             catalogue.tools.iter().map(|entry| (entry.name.clone(), tool(entry, service))).collect();
@@ -94,10 +96,14 @@ impl Snapshot {
             limits: Policy::new(&config),
             proxies: Trusted::new(&service.rate_limit.trusted_proxies),
             request_timeout: service.performance.request_timeout().as_std(),
-            discover: object(&stamp, &Value::Object(identity.discover(scope))),
+            discover: spliced(&stamp, Raw::of(&identity.discover(scope)).bytes()),
             initialize: [initialize(LegacyVersion::V2025_06_18), initialize(LegacyVersion::V2025_11_25)],
-            pages: pages(catalogue, &stamp, scope),
+            lists: Lists::new(catalogue, &stamp, scope),
+            offer,
+            scope,
             tools,
+            prompts: catalogue.prompts.iter().map(|entry| entry.name.clone()).collect(),
+            asking: identity.stamp("input_required"),
             stamp,
             config,
         }
@@ -117,6 +123,12 @@ impl Snapshot {
         self.tools.get(name)
     }
 
+    /// The name of a prompt that is listed.
+    #[must_use]
+    pub fn prompt(&self, name: &str) -> Option<&Arc<str>> {
+        self.prompts.get(name)
+    }
+
     #[must_use]
     pub fn tools(&self) -> usize {
         self.tools.len()
@@ -126,25 +138,9 @@ impl Snapshot {
     pub fn tool_names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.tools.keys()
     }
-
-    /// The page of `tools/list` at a cursor of ours; the first one without a cursor. Clients exist that send an empty
-    /// one for the first page.
-    ///
-    /// # Errors
-    /// Where the cursor is none of ours.
-    pub fn tools_list(&self, cursor: Option<&str>, modern: bool) -> Result<&Bytes, Fault> {
-        let index = match cursor {
-            None | Some("") => Some(0),
-            Some(cursor) => read_cursor(cursor).filter(|index| *index > 0),
-        };
-        let page = index.and_then(|index| self.pages.get(index));
-        let page = page
-            .ok_or_else(|| Fault::new(Code::InvalidParams, "params.cursor is not a cursor of this list"))?;
-        Ok(if modern { &page.modern } else { &page.legacy })
-    }
 }
 
-fn tool(entry: &crate::backend::ToolEntry, service: &ServiceConfig) -> Tool {
+fn tool(entry: &Entry, service: &ServiceConfig) -> Tool {
     let definition: Value = serde_json::from_str(entry.definition.as_str()).unwrap_or_default();
     let schema = definition.get("inputSchema").and_then(Value::as_object);
     Tool {
@@ -165,113 +161,35 @@ fn cors_headers<'a>(tools: impl Iterator<Item = &'a Tool>) -> HeaderValue {
     HeaderValue::try_from(names).expect("names of headers are visible ASCII")
 }
 
-fn pages(catalogue: &Catalogue, stamp: &Bytes, scope: CacheScope) -> Vec<Page> {
-    let mut hints = serde_json::Map::new();
-    cache_hints(&mut hints, scope);
-    // An empty list is a page, too.
-    let chunks = catalogue.tools.chunks(PAGE).count().max(1);
-    (0..chunks)
-        .map(|index| {
-            let tools = catalogue.tools.iter().skip(index * PAGE).take(PAGE);
-            let tools: Vec<&RawValue> = tools.filter_map(|tool| raw(&tool.definition)).collect();
-            let mut list = serde_json::Map::new();
-            if index + 1 < chunks {
-                list.insert("nextCursor".into(), cursor(index + 1).into());
-            }
-            let rest =
-                |members: serde_json::Map<String, Value>| Raw::of(&WithTools { tools: &tools, members });
-            let legacy = rest(list.clone());
-            list.extend(hints.clone());
-            Page { modern: spliced(stamp, rest(list).bytes()), legacy: legacy.bytes().clone() }
-        })
-        .collect()
-}
-
-fn raw(definition: &Raw) -> Option<&RawValue> {
-    serde_json::from_str(definition.as_str()).ok()
-}
-
-/// `{"tools": […], …}` with the definitions as they are.
-struct WithTools<'a> {
-    tools: &'a [&'a RawValue],
-    members: serde_json::Map<String, Value>,
-}
-
-impl serde::Serialize for WithTools<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap as _;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("tools", self.tools)?;
-        for (key, value) in &self.members {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
-    }
-}
-
-fn object(stamp: &Bytes, members: &Value) -> Bytes {
-    spliced(stamp, Raw::of(members).bytes())
-}
-
-/// The object with the stamp in front of its members, of which there is at least one.
-fn spliced(stamp: &Bytes, object: &Bytes) -> Bytes {
-    [b"{", &stamp[..], b",", &object[1..]].concat().into()
-}
-
-fn cursor(index: usize) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(format!("page:{index}"))
-}
-
-fn read_cursor(cursor: &str) -> Option<usize> {
-    let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    text.strip_prefix("page:")?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::ToolEntry;
+    use crate::backend::ResourceEntry;
+    use crate::protocol::era::Era;
+    use crate::protocol::methods::Method;
     use serde_json::json;
 
-    fn snapshot(tools: usize) -> Snapshot {
-        let entry = |n| {
-            let definition = json!({"name": format!("t{n}"), "inputSchema": {"type": "object"}});
-            ToolEntry { name: format!("t{n}").into(), definition: Raw::of(&definition) }
+    #[test]
+    fn what_is_not_there_is_not_offered() {
+        let names = |bytes: &Bytes| {
+            let value: Value = serde_json::from_slice(bytes).unwrap();
+            value["capabilities"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
         };
-        let catalogue = Catalogue { tools: (0..tools).map(entry).collect() };
-        Snapshot::new(Arc::default(), Arc::default(), &catalogue)
-    }
-
-    #[test]
-    fn a_list_is_one_page_up_to_128_tools() {
-        for (tools, pages) in [(0, 1), (1, 1), (128, 1), (129, 2), (300, 3)] {
-            let snapshot = snapshot(tools);
-            for modern in [true, false] {
-                let (mut cursor, mut seen, mut read) = (None, Vec::new(), 0);
-                loop {
-                    let page = snapshot.tools_list(cursor.as_deref(), modern).unwrap();
-                    let page: Value = serde_json::from_slice(page).unwrap();
-                    assert_eq!(page.get("resultType").is_some(), modern);
-                    assert_eq!(page.get("ttlMs").is_some(), modern);
-                    seen.extend(page["tools"].as_array().unwrap().iter().map(|tool| tool["name"].clone()));
-                    read += 1;
-                    match page.get("nextCursor") {
-                        Some(next) => cursor = Some(next.as_str().unwrap().to_owned()),
-                        None => break,
-                    }
-                }
-                assert_eq!(read, pages);
-                assert_eq!(seen, (0..tools).map(|n| json!(format!("t{n}"))).collect::<Vec<_>>());
-            }
+        let empty = Snapshot::new(Arc::default(), Arc::default(), &Catalogue::default());
+        assert_eq!(names(&empty.discover), ["tools"]);
+        for method in ["prompts/list", "resources/read", "resources/templates/list", "completion/complete"] {
+            assert_eq!(Method::find(method, Era::Modern, empty.offer), None, "{method}");
         }
-    }
-
-    #[test]
-    fn a_cursor_that_is_not_ours_is_refused() {
-        let snapshot = snapshot(129);
-        assert!(snapshot.tools_list(Some(""), true).is_ok());
-        for bad in ["x", "1", &cursor(0), &cursor(2), &cursor(usize::MAX), "cGFnZTot"] {
-            assert!(snapshot.tools_list(Some(bad), true).is_err(), "{bad}");
+        let catalogue = Catalogue {
+            resources: vec![ResourceEntry { uri: "a://b".into(), definition: Raw::of(&json!({})) }],
+            logs: true,
+            ..Catalogue::default()
+        };
+        let full = Snapshot::new(Arc::default(), Arc::default(), &catalogue);
+        for bytes in [&full.discover, full.initialize(LegacyVersion::V2025_11_25)] {
+            assert_eq!(names(bytes), ["logging", "resources", "tools"]);
         }
+        assert!(Method::find("resources/templates/list", Era::Modern, full.offer).is_some());
+        assert!(Method::find("logging/setLevel", Era::Modern, full.offer).is_none());
     }
 }

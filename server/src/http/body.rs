@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use crate::dispatch::limits::{Bound, Share};
 use crate::dispatch::record::Record;
 use crate::http::pulse::Busy;
+use crate::http::sse::EventStream;
 use crate::protocol::answer::Message;
 use crate::protocol::errors::{Code, Fault};
 
@@ -109,6 +110,8 @@ fn no_room() -> Fault {
 #[derive(Debug, Default)]
 pub struct Payload {
     pieces: [Bytes; 3],
+    /// In place of the pieces, where something is told before the answer.
+    stream: Option<Box<EventStream>>,
     record: Option<Record>,
     busy: Option<Busy>,
 }
@@ -116,12 +119,22 @@ pub struct Payload {
 impl Payload {
     #[must_use]
     pub fn new(message: Option<Message>) -> Self {
-        Self { pieces: message.unwrap_or_default().into_pieces(), record: None, busy: None }
+        Self::of(message.unwrap_or_default().into_pieces(), None)
     }
 
     #[must_use]
     pub fn text(text: impl Into<Bytes>) -> Self {
-        Self { pieces: [text.into(), Bytes::new(), Bytes::new()], record: None, busy: None }
+        Self::of([text.into(), Bytes::new(), Bytes::new()], None)
+    }
+
+    /// An answer with something before it. The stream has a record of its own.
+    #[must_use]
+    pub fn events(stream: Box<EventStream>) -> Self {
+        Self::of(<[Bytes; 3]>::default(), Some(stream))
+    }
+
+    fn of(pieces: [Bytes; 3], stream: Option<Box<EventStream>>) -> Self {
+        Self { pieces, stream, record: None, busy: None }
     }
 
     /// Hands over what is to end with this body.
@@ -138,26 +151,38 @@ impl Body for Payload {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(stream) = &mut self.stream {
+            return stream.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))));
+        }
         let piece = self.pieces.iter_mut().find(|piece| !piece.is_empty());
         Poll::Ready(piece.map(|piece| Ok(Frame::data(std::mem::take(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.iter().all(Bytes::is_empty)
+        match &self.stream {
+            Some(stream) => stream.is_end(),
+            None => self.pieces.iter().all(Bytes::is_empty),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.stream.is_some() {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(self.pieces.iter().map(|piece| piece.len() as u64).sum())
     }
 }
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        if !self.is_end_stream()
-            && let Some(record) = &mut self.record
-        {
+        if self.is_end_stream() {
+            return;
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.aborted();
+        } else if let Some(record) = &mut self.record {
             record.aborted();
         }
     }

@@ -4,22 +4,28 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER,
-    VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use mcp_server_config::constants::{HEALTH_PATH, READY_PATH};
+use tokio::sync::mpsc::{self, Receiver};
 
 use crate::auth::principal::Caller;
+use crate::backend::NOTICES;
+use crate::dispatch::limits::Share;
 use crate::dispatch::record::Record;
 use crate::dispatch::snapshot::Snapshot;
-use crate::dispatch::{Arrival, Dispatcher, Reply};
+use crate::dispatch::{Arrival, Dispatcher, Reply, tells};
 use crate::http::body::Payload;
 use crate::http::pulse::Busy;
+use crate::http::sse::{Begun, EventStream, Rest};
 use crate::lifecycle::Lifecycle;
+use crate::protocol::answer::Message;
 use crate::protocol::errors::{Code, Fault};
 
 pub mod body;
@@ -28,6 +34,7 @@ pub mod listener;
 pub mod negotiate;
 pub mod origin;
 pub mod pulse;
+pub mod sse;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -154,9 +161,52 @@ impl Door {
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
         };
         let caller = Caller { principal, address: Some(snapshot.proxies.client(peer.ip(), &head.headers)) };
-        let arrival =
-            Arrival { body, share: Some(share), headers: Some(&head.headers), caller, in_flight: None };
+        if tells::may_tell(snapshot, &body) {
+            let rest = self.rest(snapshot, head.headers.clone(), caller, (body, share), record.hand_over());
+            return match sse::begin(rest.0, rest.1).await {
+                Begun::Stream(stream) => events(stream),
+                Begun::Answered(reply, answered) => {
+                    *record = answered;
+                    respond(reply)
+                }
+            };
+        }
+        let arrival = Arrival {
+            body,
+            share: Some(share),
+            headers: Some(&head.headers),
+            caller,
+            notices: None,
+            in_flight: None,
+        };
         respond(self.dispatcher.handle(snapshot, arrival, record).await)
+    }
+
+    /// The rest of a request during which something may be told, as a piece that can outlive the head of its answer; and
+    /// where the notices come out.
+    fn rest(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        headers: HeaderMap,
+        caller: Caller,
+        (body, share): (Bytes, Share),
+        mut record: Record,
+    ) -> (Rest, Receiver<Message>) {
+        let (notices, told) = mpsc::channel(NOTICES);
+        let (dispatcher, snapshot) = (self.dispatcher.clone(), snapshot.clone());
+        let rest = async move {
+            let arrival = Arrival {
+                body,
+                share: Some(share),
+                headers: Some(&headers),
+                caller,
+                notices: Some(notices),
+                in_flight: None,
+            };
+            let reply = dispatcher.handle(&snapshot, arrival, &mut record).await;
+            (reply, record)
+        };
+        (Box::pin(rest), told)
     }
 }
 
@@ -171,6 +221,16 @@ fn respond(reply: Reply) -> Response<Payload> {
     if let Some(seconds) = reply.retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
+    response
+}
+
+/// The HTTP response for an answer with something before it. Proxies are asked to pass it on as it comes.
+fn events(stream: Box<EventStream>) -> Response<Payload> {
+    let mut response = Response::new(Payload::events(stream));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 

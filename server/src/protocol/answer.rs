@@ -15,7 +15,9 @@ pub struct Message {
 }
 
 impl Message {
-    fn whole(bytes: Bytes) -> Self {
+    /// A message in one piece.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
         Self { pieces: [bytes, Bytes::new(), Bytes::new()] }
     }
 
@@ -51,10 +53,16 @@ pub fn result(id: &str, result: &Bytes) -> Message {
 /// An answer to a modern request: `stamp` is put in front of the members of `result`, which is an object.
 #[must_use]
 pub fn stamped(id: &str, stamp: &Bytes, result: &Bytes) -> Message {
+    stamped_with(id, stamp, "", result)
+}
+
+/// The same, with more members between the stamp and those of the result: each with a comma in front.
+#[must_use]
+pub fn stamped_with(id: &str, stamp: &Bytes, more: &str, result: &Bytes) -> Message {
     let brace = result.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
     let members = result.slice(brace..);
     let none = members.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
-    compose(id, &[b"{", stamp, if none { b"" } else { b"," }], &members)
+    compose(id, &[b"{", stamp, more.as_bytes(), if none { b"" } else { b"," }], &members)
 }
 
 fn compose(id: &str, before: &[&[u8]], result: &Bytes) -> Message {
@@ -116,6 +124,15 @@ mod tests {
             ("{ }", r#"{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete" }}"#),
         ] {
             assert_eq!(text(&stamped("7", &stamp, &Bytes::from(result))), expected);
+        }
+    }
+
+    #[test]
+    fn members_may_stand_behind_the_stamp() {
+        let stamp = Bytes::from_static(br#""a":1"#);
+        for (result, expected) in [(r#"{"c":3}"#, r#"{"a":1,"b":2,"c":3}"#), ("{}", r#"{"a":1,"b":2}"#)] {
+            let message = stamped_with("1", &stamp, r#","b":2"#, &Bytes::from(result));
+            assert_eq!(text(&message), format!(r#"{{"jsonrpc":"2.0","id":1,"result":{expected}}}"#));
         }
     }
 

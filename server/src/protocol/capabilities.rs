@@ -12,6 +12,17 @@ pub struct Identity<'a> {
     pub name: &'a str,
     pub version: &'a str,
     pub instructions: Option<&'a str>,
+    pub offer: Offer,
+}
+
+/// What there is besides tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    pub prompts: bool,
+    /// Resources, or templates of them.
+    pub resources: bool,
+    pub completions: bool,
+    pub logs: bool,
 }
 
 /// Who may share a cached list or description.
@@ -21,6 +32,17 @@ pub enum CacheScope {
     Public,
     /// Callers with the same credential.
     Private,
+}
+
+impl CacheScope {
+    /// As the protocol writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
 }
 
 /// For how many milliseconds clients may go on using a list or a description. Configuration reloads within a second, so
@@ -35,9 +57,9 @@ impl Identity<'_> {
     /// What every modern result begins with, as members of an object without its braces: the kind of the result, and
     /// who answers.
     #[must_use]
-    pub fn stamp(&self) -> Bytes {
+    pub fn stamp(&self, kind: &str) -> Bytes {
         let meta = json!({"io.modelcontextprotocol/serverInfo": self.server_info()});
-        format!(r#""resultType":"complete","_meta":{meta}"#).into()
+        format!(r#""resultType":"{kind}","_meta":{meta}"#).into()
     }
 
     /// The members of the result of `server/discover`, without those that every result has.
@@ -45,7 +67,7 @@ impl Identity<'_> {
     pub fn discover(&self, scope: CacheScope) -> Map<String, Value> {
         let mut result = Map::new();
         result.insert("supportedVersions".into(), json!(SUPPORTED_VERSIONS));
-        result.insert("capabilities".into(), capabilities());
+        result.insert("capabilities".into(), self.offer.capabilities());
         if let Some(instructions) = self.instructions {
             result.insert("instructions".into(), instructions.into());
         }
@@ -58,7 +80,7 @@ impl Identity<'_> {
     pub fn initialize(&self, version: LegacyVersion) -> Raw {
         let mut result = json!({
             "protocolVersion": version.as_str(),
-            "capabilities": capabilities(),
+            "capabilities": self.offer.capabilities(),
             "serverInfo": self.server_info(),
         });
         if let Some(instructions) = self.instructions {
@@ -71,14 +93,21 @@ impl Identity<'_> {
 /// Adds `ttlMs` and `cacheScope`, which modern lists and descriptions must have.
 pub fn cache_hints(result: &mut Map<String, Value>, scope: CacheScope) {
     result.insert("ttlMs".into(), CACHE_TTL_MS.into());
-    let scope = match scope {
-        CacheScope::Public => "public",
-        CacheScope::Private => "private",
-    };
-    result.insert("cacheScope".into(), scope.into());
+    result.insert("cacheScope".into(), scope.as_str().into());
 }
 
-/// Tools, and no notice of changes: `listChanged` without `subscriptions/listen` would be a promise not kept.
-fn capabilities() -> Value {
-    json!({"tools": {}})
+impl Offer {
+    /// What is offered, and no notice of changes: `listChanged` without `subscriptions/listen` would be a promise not
+    /// kept.
+    fn capabilities(self) -> Value {
+        let offered = [
+            ("tools", true),
+            ("prompts", self.prompts),
+            ("resources", self.resources),
+            ("completions", self.completions),
+            ("logging", self.logs),
+        ];
+        let offered = offered.into_iter().filter(|(_, offered)| *offered);
+        offered.map(|(name, _)| (name.to_owned(), json!({}))).collect::<Map<_, _>>().into()
+    }
 }

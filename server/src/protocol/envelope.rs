@@ -66,6 +66,16 @@ pub struct Params<'a> {
     /// Of `notifications/cancelled`.
     pub request_id: Option<&'a RawValue>,
     pub arguments: Option<&'a RawValue>,
+    /// Of `completion/complete`: `ref`.
+    pub reference: Option<&'a RawValue>,
+    /// Of `completion/complete`.
+    pub argument: Option<&'a RawValue>,
+    /// Of `completion/complete`.
+    pub context: Option<&'a RawValue>,
+    /// Of a call that is repeated with answers.
+    pub input_responses: Option<&'a RawValue>,
+    /// Of a call that is repeated with answers.
+    pub request_state: Field<'a>,
     pub meta: Meta<'a>,
 }
 
@@ -77,6 +87,10 @@ pub struct Meta<'a> {
     pub client_info: Option<&'a RawValue>,
     pub log_level: Field<'a>,
     pub progress_token: Option<&'a RawValue>,
+    /// Of W3C Trace Context.
+    pub trace_parent: Field<'a>,
+    /// Of W3C Trace Context.
+    pub trace_state: Field<'a>,
 }
 
 /// A message that was refused, with its id where it has a good one.
@@ -206,6 +220,11 @@ impl<'de> Members<'de> for ParamsRead<'de> {
             "protocolVersion" => params.protocol_version = map.next_value()?,
             "requestId" => params.request_id = Some(map.next_value()?),
             "arguments" => params.arguments = Some(map.next_value()?),
+            "ref" => params.reference = Some(map.next_value()?),
+            "argument" => params.argument = Some(map.next_value()?),
+            "context" => params.context = Some(map.next_value()?),
+            "inputResponses" => params.input_responses = Some(map.next_value()?),
+            "requestState" => params.request_state = map.next_value()?,
             "_meta" => match map.next_value()? {
                 Section::Object(meta) => params.meta = meta,
                 Section::Absent => {}
@@ -221,6 +240,8 @@ impl<'de> Members<'de> for Meta<'de> {
     fn member<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "progressToken" => self.progress_token = Some(map.next_value()?),
+            "traceparent" => self.trace_parent = map.next_value()?,
+            "tracestate" => self.trace_state = map.next_value()?,
             _ => match key.strip_prefix("io.modelcontextprotocol/") {
                 Some("protocolVersion") => self.protocol_version = map.next_value()?,
                 Some("clientCapabilities") => self.client_capabilities = Some(map.next_value()?),

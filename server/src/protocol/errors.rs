@@ -34,6 +34,8 @@ pub enum Code {
     MethodNotFound,
     /// Parameters that do not fit the method.
     InvalidParams,
+    /// A resource that there is not, told to a client of 2025-11-25 or before.
+    ResourceNotFound,
     /// Parameters whose `_meta` does not say what every modern request must say.
     MalformedMeta,
     /// A failure of this server.
@@ -87,6 +89,27 @@ impl Fault {
         }
     }
 
+    /// A resource that there is not, in the words of its era.
+    #[must_use]
+    pub fn resource_not_found(uri: &str, era: Era) -> Self {
+        let code = match era {
+            Era::Modern => Code::InvalidParams,
+            Era::Legacy(_) => Code::ResourceNotFound,
+        };
+        let data = Some(Raw::of(&json!({"uri": uri})));
+        Self { data, ..Self::new(code, format!("unknown resource {uri:?}")) }
+    }
+
+    /// The client did not declare what an answer needs; `capabilities` is an object of what it should have declared.
+    #[must_use]
+    pub fn missing_capability(
+        message: impl Into<Cow<'static, str>>,
+        capabilities: &serde_json::Value,
+    ) -> Self {
+        let data = Some(Raw::of(&json!({"requiredCapabilities": capabilities})));
+        Self { data, ..Self::new(Code::MissingClientCapability, message) }
+    }
+
     #[must_use]
     pub fn method_not_found(method: &str) -> Self {
         Self::new(Code::MethodNotFound, format!("method {method:?} not found"))
@@ -112,6 +135,7 @@ impl Code {
             Self::InvalidRequest | Self::MethodNotAllowed => -32600,
             Self::MethodNotFound => -32601,
             Self::InvalidParams | Self::MalformedMeta => -32602,
+            Self::ResourceNotFound => -32002,
             Self::Internal => -32603,
             Self::HeaderMismatch => -32020,
             Self::MissingClientCapability => -32021,
@@ -146,7 +170,11 @@ impl Code {
                 Some(Era::Legacy(_)) => StatusCode::OK,
                 _ => StatusCode::NOT_FOUND,
             },
-            Self::InvalidParams | Self::Internal | Self::Timeout | Self::Cancelled => StatusCode::OK,
+            Self::InvalidParams
+            | Self::ResourceNotFound
+            | Self::Internal
+            | Self::Timeout
+            | Self::Cancelled => StatusCode::OK,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::WrongPath => StatusCode::NOT_FOUND,
@@ -175,7 +203,7 @@ impl Code {
         match self {
             Self::Parse | Self::InvalidRequest => "invalid_request",
             Self::MethodNotFound => "method_not_found",
-            Self::InvalidParams | Self::MalformedMeta => "invalid_params",
+            Self::InvalidParams | Self::ResourceNotFound | Self::MalformedMeta => "invalid_params",
             Self::Internal => "internal_error",
             Self::HeaderMismatch => "header_mismatch",
             Self::MissingClientCapability => "missing_capability",

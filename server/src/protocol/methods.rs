@@ -1,5 +1,6 @@
 //! The methods that this server knows, each in its era.
 
+use crate::protocol::capabilities::Offer;
 use crate::protocol::era::Era;
 
 /// A method with an answer.
@@ -8,21 +9,36 @@ pub enum Method {
     Discover,
     Initialize,
     Ping,
+    SetLogLevel,
     ToolsList,
     ToolsCall,
+    PromptsList,
+    PromptsGet,
+    ResourcesList,
+    ResourceTemplatesList,
+    ResourcesRead,
+    Complete,
 }
 
 impl Method {
-    /// The method of this name, if it exists in this era.
+    /// The method of this name, if it exists in this era and there is something to use it for: what was not offered is
+    /// not found.
     #[must_use]
-    pub fn find(name: &str, era: Era) -> Option<Self> {
+    pub fn find(name: &str, era: Era, offer: Offer) -> Option<Self> {
         let modern = matches!(era, Era::Modern);
         Some(match name {
             "tools/call" => Self::ToolsCall,
             "tools/list" => Self::ToolsList,
+            "prompts/list" if offer.prompts => Self::PromptsList,
+            "prompts/get" if offer.prompts => Self::PromptsGet,
+            "resources/list" if offer.resources => Self::ResourcesList,
+            "resources/templates/list" if offer.resources => Self::ResourceTemplatesList,
+            "resources/read" if offer.resources => Self::ResourcesRead,
+            "completion/complete" if offer.completions => Self::Complete,
             "server/discover" if modern => Self::Discover,
             "initialize" if !modern => Self::Initialize,
             "ping" if !modern => Self::Ping,
+            "logging/setLevel" if !modern && offer.logs => Self::SetLogLevel,
             _ => return None,
         })
     }
@@ -33,8 +49,15 @@ impl Method {
             Self::Discover => "server/discover",
             Self::Initialize => "initialize",
             Self::Ping => "ping",
+            Self::SetLogLevel => "logging/setLevel",
             Self::ToolsList => "tools/list",
             Self::ToolsCall => "tools/call",
+            Self::PromptsList => "prompts/list",
+            Self::PromptsGet => "prompts/get",
+            Self::ResourcesList => "resources/list",
+            Self::ResourceTemplatesList => "resources/templates/list",
+            Self::ResourcesRead => "resources/read",
+            Self::Complete => "completion/complete",
         }
     }
 }

@@ -54,6 +54,11 @@ impl Raw {
         Self(serde_json::to_vec(value).expect("values of ours are JSON: their maps have string keys").into())
     }
 
+    /// A text of our own that is one JSON value.
+    pub(crate) fn ours(json: &'static [u8]) -> Self {
+        Self(Bytes::from_static(json))
+    }
+
     /// The part `text` of `bytes`, which [`guard`] and a parser have gone through already.
     pub(crate) fn part(bytes: &Bytes, text: &str) -> Self {
         Self(bytes.slice_ref(text.as_bytes()))

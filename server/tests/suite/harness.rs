@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use mcp_server::auth::keyring::{Key, Keyring};
-use mcp_server::backend::{Answer, Backend, Call, CallError, Catalogue, Cx, Health, Outcome, ToolEntry};
+use mcp_server::backend::{Answer, Backend, Call, CallError, Catalogue, Cx, Entry, Health, Outcome};
 use mcp_server::dispatch::Dispatcher;
 use mcp_server::dispatch::snapshot::Snapshot;
 use mcp_server::environment::Environment;
@@ -45,7 +45,7 @@ impl TestBackend {
     fn new() -> Arc<Self> {
         let entry = |name: &str, schema: Value| {
             let definition = json!({"name": name, "description": name, "inputSchema": schema});
-            ToolEntry { name: name.into(), definition: Raw::of(&definition) }
+            Entry { name: name.into(), definition: Raw::of(&definition) }
         };
         let any = json!({"type": "object"});
         let mirrored =
@@ -54,7 +54,7 @@ impl TestBackend {
         let tools =
             names.iter().map(|name| entry(name, any.clone())).chain([entry("mirrored", mirrored)]).collect();
         Arc::new(Self {
-            catalogue: watch::Sender::new(Arc::new(Catalogue { tools })),
+            catalogue: watch::Sender::new(Arc::new(Catalogue::of_tools(tools))),
             health: watch::Sender::new(Health::Healthy),
             begun: watch::Sender::new(0),
             cancelled: watch::Sender::new(0),
@@ -74,10 +74,11 @@ impl Backend for TestBackend {
     fn call(self: Arc<Self>, call: Call, cx: Cx) -> BoxFuture<'static, Result<Outcome, CallError>> {
         async move {
             let answer = |result: Value, is_error| {
-                Ok(Outcome::Complete(Answer { result: Raw::of(&result), legacy: None, is_error }))
+                let result = Raw::of(&result);
+                Ok(Outcome::Complete(if is_error { Answer::failed(result) } else { Answer::new(result) }))
             };
             let text = |text: &str| json!({"content": [{"type": "text", "text": text}]});
-            match call.tool.as_str() {
+            match call.target.name() {
                 "echo" | "mirrored" | "grüß" => {
                     let arguments =
                         call.arguments.map_or("nothing".to_owned(), |raw| raw.as_str().to_owned());
@@ -99,12 +100,11 @@ impl Backend for TestBackend {
                 "panic" => panic!("as asked"),
                 "fail" => answer(json!({"content": [{"type": "text", "text": "no"}], "isError": true}), true),
                 "large" => answer(text(&"x".repeat(1 << 20)), false),
-                "shape" => Ok(Outcome::Complete(Answer {
-                    result: Raw::of(&json!({"content": [], "structuredContent": [1]})),
-                    legacy: Some(Raw::of(&json!({"content": []}))),
-                    is_error: false,
-                })),
-                other => Err(CallError::UnknownTool(other.to_owned())),
+                "shape" => Ok(Outcome::Complete(
+                    Answer::new(Raw::of(&json!({"content": [], "structuredContent": [1]})))
+                        .with_legacy(Some(Raw::of(&json!({"content": []})))),
+                )),
+                _ => Err(CallError::Unknown),
             }
         }
         .boxed()

@@ -19,6 +19,7 @@ use crate::tools::{Tool, ToolAnnotations};
 use crate::validate::Violation;
 
 pub mod cel;
+pub mod content;
 pub mod cost;
 pub mod scan;
 pub mod schema;

@@ -36,7 +36,7 @@ pub(super) fn text(text: &str) -> Answer {
     if text.len() > MAX_RESULT {
         return too_large();
     }
-    Answer { result: raw(text, None, false), legacy: None, is_error: false }
+    Answer::new(raw(text, None, false))
 }
 
 /// A value: structured content, and its JSON as text for clients that look only there.
@@ -45,16 +45,13 @@ pub(super) fn structured(value: &Value) -> Answer {
     if json.len() > MAX_RESULT {
         return too_large();
     }
-    Answer {
-        result: raw(&json, Some(value), false),
-        legacy: (!value.is_object()).then(|| raw(&json, None, false)),
-        is_error: false,
-    }
+    let legacy = (!value.is_object()).then(|| raw(&json, None, false));
+    Answer::new(raw(&json, Some(value), false)).with_legacy(legacy)
 }
 
 /// Something that the caller should read, and perhaps mend.
 pub(super) fn error(message: &str) -> Answer {
-    Answer { result: raw(message, None, true), legacy: None, is_error: true }
+    Answer::failed(raw(message, None, true))
 }
 
 pub(super) fn too_large() -> Answer {

@@ -7,23 +7,23 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 #[derive(Debug, Default)]
-pub(super) struct InFlight {
+pub(in crate::backend) struct InFlight {
     calls: AtomicUsize,
     none_left: Notify,
 }
 
 /// One call in flight, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Entered(Arc<InFlight>);
+pub(in crate::backend) struct Entered(Arc<InFlight>);
 
 impl InFlight {
-    pub(super) fn enter(self: &Arc<Self>) -> Entered {
+    pub(in crate::backend) fn enter(self: &Arc<Self>) -> Entered {
         self.calls.fetch_add(1, Ordering::SeqCst);
         Entered(Arc::clone(self))
     }
 
     /// Resolves when none is in flight, at the latest at `until`.
-    pub(super) async fn none(&self, until: Instant) {
+    pub(in crate::backend) async fn none(&self, until: Instant) {
         loop {
             // Made before the count is read: from then on it misses no notification.
             let none_left = self.none_left.notified();

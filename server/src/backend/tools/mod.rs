@@ -17,15 +17,15 @@ use mcp_server_config::compile::{CompiledTool, CompiledTools};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Answer, Backend, Call, CallError, Catalogue, Cx, Health, Outcome, ToolEntry};
+use super::{Answer, Backend, Call, CallError, Catalogue, Cx, Entry, Health, Outcome};
 use crate::protocol::raw::Raw;
 
 mod answer;
 mod convert;
 mod evaluate;
 mod failure;
-mod in_flight;
-mod pool;
+pub(in crate::backend) mod in_flight;
+pub(in crate::backend) mod pool;
 mod run;
 mod text;
 
@@ -35,12 +35,13 @@ mod tests;
 use in_flight::InFlight;
 use pool::{Pool, PoolLimits};
 use run::Step;
+pub(crate) use run::misfits;
 
 /// The tools of the configuration in force.
 pub struct DeclaredTools {
     tools: ArcSwap<HashMap<Arc<str>, Arc<CompiledTool>>>,
     catalogue: watch::Sender<Arc<Catalogue>>,
-    pool: Pool,
+    pool: Arc<Pool>,
     in_flight: Arc<InFlight>,
 }
 
@@ -55,9 +56,14 @@ impl DeclaredTools {
         Arc::new(Self {
             catalogue: watch::Sender::new(Arc::new(catalogue(&tools))),
             tools: ArcSwap::from_pointee(by_name(tools)),
-            pool: Pool::new(limits),
+            pool: Arc::new(Pool::new(limits)),
             in_flight: Arc::default(),
         })
+    }
+
+    /// The threads for work that may take long. Others may use them, too: their number is the server's.
+    pub(in crate::backend) fn pool(&self) -> Arc<Pool> {
+        self.pool.clone()
     }
 
     /// Serves `tools` from now on, and tells whoever watches the catalogue. Calls in flight end on the tools that they
@@ -66,7 +72,7 @@ impl DeclaredTools {
         let catalogue = catalogue(&tools);
         self.tools.store(Arc::new(by_name(tools)));
         self.catalogue.send_if_modified(|current| {
-            let changed = !same(current, &catalogue);
+            let changed = **current != catalogue;
             if changed {
                 *current = Arc::new(catalogue);
             }
@@ -75,8 +81,8 @@ impl DeclaredTools {
     }
 
     async fn answer(self: Arc<Self>, call: Call, cx: Cx) -> Result<Outcome, CallError> {
-        let tool = self.tools.load().get(call.tool.as_str()).cloned();
-        let Some(tool) = tool else { return Err(CallError::UnknownTool(call.tool)) };
+        let tool = call.target.as_tool().and_then(|name| self.tools.load().get(name).cloned());
+        let tool = tool.ok_or(CallError::Unknown)?;
         if cx.cancel.is_cancelled() {
             return Err(CallError::Cancelled);
         }
@@ -133,26 +139,20 @@ fn by_name(tools: CompiledTools) -> HashMap<Arc<str>, Arc<CompiledTool>> {
 }
 
 fn catalogue(tools: &CompiledTools) -> Catalogue {
-    let entry = |tool: &Arc<CompiledTool>| ToolEntry {
+    let entry = |tool: &Arc<CompiledTool>| Entry {
         name: Arc::clone(tool.name()),
         definition: Raw::check(Bytes::copy_from_slice(tool.definition().as_bytes()))
             .expect("a definition is JSON of ours, and its schemas are bounded in depth"),
     };
-    Catalogue { tools: tools.iter().map(entry).collect() }
-}
-
-/// Whether two catalogues list the same definitions in the same order.
-fn same(one: &Catalogue, other: &Catalogue) -> bool {
-    let definitions = |catalogue: &Catalogue| {
-        catalogue.tools.iter().map(|tool| tool.definition.bytes().clone()).collect::<Vec<_>>()
-    };
-    definitions(one) == definitions(other)
+    Catalogue::of_tools(tools.iter().map(entry).collect())
 }
 
 /// Turns a panic into an error: one broken tool must not take a connection, or the process, with it.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, CallError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|_| CallError::Internal("a declared tool panicked".to_owned()))
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        super::tell_of_panic(&*panic);
+        CallError::Panicked
+    })
 }
 
 /// Work for the pool.

@@ -15,8 +15,8 @@ use std::thread;
 
 use tokio::sync::{oneshot, watch};
 
-use super::{Work, guarded};
-use crate::backend::{Answer, CallError, Health};
+use super::guarded;
+use crate::backend::{CallError, Health};
 
 /// How much a pool may take upon itself.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl Default for PoolLimits {
 }
 
 /// A bounded pool of threads.
-pub(super) struct Pool {
+pub(in crate::backend) struct Pool {
     shared: Arc<Shared>,
 }
 
@@ -62,9 +62,12 @@ struct State {
     closed: bool,
 }
 
+/// Sends an answer to whoever waits for it.
+type Delivery = Box<dyn FnOnce()>;
+
 struct Job {
-    work: Work,
-    answer: oneshot::Sender<Result<Answer, CallError>>,
+    /// Does the work, and hands over what is to be done with its answer when the thread is free again.
+    work: Box<dyn FnOnce() -> Delivery + Send>,
     stage: Arc<AtomicU8>,
 }
 
@@ -75,8 +78,8 @@ const ABANDONED: u8 = 2;
 const DONE: u8 = 3;
 
 /// Work that was taken on. Dropping it abandons the work.
-pub(super) struct Pending {
-    answer: oneshot::Receiver<Result<Answer, CallError>>,
+pub(in crate::backend) struct Pending<T> {
+    answer: oneshot::Receiver<Result<T, CallError>>,
     stage: Arc<AtomicU8>,
     shared: Arc<Shared>,
 }
@@ -101,14 +104,22 @@ impl Pool {
     /// # Errors
     /// [`CallError::Overloaded`] where too much waits or too many threads are abandoned, [`CallError::Internal`] where
     /// no thread can be started at all.
-    pub(super) fn submit(&self, work: Work) -> Result<Pending, CallError> {
+    pub(in crate::backend) fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Pending<T>, CallError> {
         let (sender, answer) = oneshot::channel();
+        let work: Box<dyn FnOnce() -> Delivery + Send> = Box::new(move || {
+            let outcome = guarded(work);
+            // Nobody may be listening any more, which was dealt with when they left.
+            Box::new(move || drop(sender.send(outcome)))
+        });
         let stage = Arc::new(AtomicU8::new(QUEUED));
         let mut state = self.shared.lock();
         if state.queue.len() >= self.shared.limits.queue || state.abandoned >= self.shared.limits.abandoned {
             return Err(CallError::Overloaded);
         }
-        state.queue.push_back(Job { work, answer: sender, stage: Arc::clone(&stage) });
+        state.queue.push_back(Job { work, stage: Arc::clone(&stage) });
         if let Err(error) = self.shared.staff(&mut state)
             && state.threads == 0
         {
@@ -157,10 +168,9 @@ impl Shared {
     /// What a thread does all its life.
     fn serve(&self) {
         while let Some(job) = self.next() {
-            let outcome = guarded(job.work);
+            let deliver = (job.work)();
             let stays = self.finished(&job.stage);
-            // Nobody may be listening any more, which was dealt with when they left.
-            drop(job.answer.send(outcome));
+            deliver();
             if !stays {
                 return;
             }
@@ -231,8 +241,8 @@ impl Shared {
 
 // === impl Pending ===
 
-impl Future for Pending {
-    type Output = Result<Answer, CallError>;
+impl<T> Future for Pending<T> {
+    type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.answer).poll(cx).map(|answer| {
@@ -241,7 +251,7 @@ impl Future for Pending {
     }
 }
 
-impl Drop for Pending {
+impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         self.shared.abandon(&self.stage);
     }

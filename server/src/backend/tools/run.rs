@@ -110,7 +110,7 @@ fn too_heavy(weight: usize, accepted: usize) -> String {
 }
 
 /// What does not fit a schema, one line each: where, and what was expected there.
-pub(super) fn misfits(schema: &Validator, value: &Value, name: &str) -> Vec<String> {
+pub(crate) fn misfits(schema: &Validator, value: &Value, name: &str) -> Vec<String> {
     let mut errors = schema.iter_errors(value);
     let mut lines: Vec<String> = errors
         .by_ref()

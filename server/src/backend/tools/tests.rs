@@ -31,23 +31,22 @@ fn schema(schema: &Value) -> Option<serde_json::Map<String, Value>> {
 }
 
 fn cx() -> Cx {
-    Cx {
-        caller: crate::auth::principal::Caller::default(),
-        deadline: Instant::now() + Duration::from_secs(60),
-        cancel: CancellationToken::new(),
-    }
+    Cx::new(
+        crate::auth::principal::Caller::default(),
+        Instant::now() + Duration::from_secs(60),
+        CancellationToken::new(),
+    )
 }
 
 fn call(tool: &str, arguments: &str) -> Call {
-    Call {
-        tool: tool.to_owned(),
-        arguments: Some(Raw::check(Bytes::copy_from_slice(arguments.as_bytes())).unwrap()),
-    }
+    Call::tool(tool, Some(Raw::check(Bytes::copy_from_slice(arguments.as_bytes())).unwrap()))
 }
 
 async fn answer_of(tools: &Arc<DeclaredTools>, tool: &str, arguments: &str) -> Answer {
-    let Outcome::Complete(answer) = Arc::clone(tools).call(call(tool, arguments), cx()).await.unwrap();
-    answer
+    match Arc::clone(tools).call(call(tool, arguments), cx()).await.unwrap() {
+        Outcome::Complete(answer) => answer,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The result of a tool, as JSON.
@@ -202,8 +201,10 @@ async fn arguments_must_be_an_object() {
         ("t", text_block("x")),
         ("c", json!({"content": [{"type": "text", "text": "{}"}], "structuredContent": {}})),
     ] {
-        let call = Call { tool: tool.to_owned(), arguments: None };
-        let Outcome::Complete(answer) = Arc::clone(&tools).call(call, cx()).await.unwrap();
+        let call = Call::tool(tool, None);
+        let Ok(Outcome::Complete(answer)) = Arc::clone(&tools).call(call, cx()).await else {
+            panic!("{tool} has no answer")
+        };
         assert_eq!(serde_json::from_str::<Value>(answer.result.as_str()).unwrap(), expected);
     }
 }
@@ -307,7 +308,7 @@ async fn the_heaviest_accepted_calls_end_soon() {
 async fn calls_that_no_tool_can_answer_are_errors() {
     let tools = DeclaredTools::new(compiled(&[text("t", "x")]));
     let unknown = Arc::clone(&tools).call(call("nope", "{}"), cx()).await;
-    assert!(matches!(unknown, Err(CallError::UnknownTool(name)) if name == "nope"));
+    assert!(matches!(unknown, Err(CallError::Unknown)));
     let late = Cx { deadline: Instant::now(), ..cx() };
     assert!(matches!(Arc::clone(&tools).call(call("t", "{}"), late).await, Err(CallError::Timeout)));
     let gone = cx();
@@ -335,7 +336,7 @@ async fn the_catalogue_lists_tools_as_declared_and_changes_with_them() {
     assert!(catalogue.has_changed().unwrap());
     assert_eq!(names(&tools), ["a", "z"]);
     tools.replace(CompiledTools::default());
-    assert!(matches!(Arc::clone(&tools).call(call("a", "{}"), cx()).await, Err(CallError::UnknownTool(_))));
+    assert!(matches!(Arc::clone(&tools).call(call("a", "{}"), cx()).await, Err(CallError::Unknown)));
 }
 
 #[tokio::test]

@@ -1,0 +1,59 @@
+//! What a request says besides what it asks for: who the client is, what it wants to hear, which trace it is part of.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::mpsc::Sender;
+
+use crate::backend::{Client, Events, LogLevel, Trace};
+use crate::dispatch::head::Request;
+use crate::dispatch::snapshot::Snapshot;
+use crate::protocol::answer::Message;
+use crate::protocol::era::Era;
+use crate::protocol::raw::Raw;
+
+/// What the client can do. Of an older one nothing is known: what it said in its handshake is not remembered.
+pub(super) fn client(request: &Request<'_>, body: &Bytes) -> Client {
+    if request.era != Era::Modern {
+        return Client::default();
+    }
+    // Most can do nothing, and that costs nothing.
+    let capabilities = request.params.meta.client_capabilities.map(|raw| raw.get());
+    let capabilities = capabilities.filter(|text| *text != "{}");
+    Client::new(true, capabilities.map(|text| Raw::part(body, text)))
+}
+
+/// What the client wants to hear while it waits. A modern one asks for messages each time; an older one gets those from
+/// `info` on, where there are any at all.
+pub(super) fn events(
+    request: &Request<'_>,
+    snapshot: &Snapshot,
+    notices: Option<Sender<Message>>,
+    body: &Bytes,
+) -> Events {
+    let Some(to) = notices else { return Events::default() };
+    let meta = &request.params.meta;
+    let token = meta.progress_token.map(|raw| raw.get()).filter(|text| is_token(text));
+    let level = match request.era {
+        Era::Modern => meta.log_level.text().and_then(LogLevel::find),
+        Era::Legacy(_) => snapshot.offer.logs.then_some(LogLevel::Info),
+    };
+    Events::new(to, token.map(|text| Raw::part(body, text)), level)
+}
+
+/// A string or a number, as the protocol has it.
+fn is_token(json: &str) -> bool {
+    json.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
+}
+
+/// Where the request stands in a trace: as its metadata say, else as its headers do.
+pub(super) fn trace(request: &Request<'_>, headers: Option<&HeaderMap>) -> Option<Arc<Trace>> {
+    let meta = &request.params.meta;
+    let header = |name| headers?.get(name)?.to_str().ok().map(str::to_owned);
+    let (parent, state) = match meta.trace_parent.text() {
+        Some(parent) => (parent.to_owned(), meta.trace_state.text().map(str::to_owned)),
+        None => (header("traceparent")?, header("tracestate")),
+    };
+    Some(Arc::new(Trace { parent, state }))
+}
