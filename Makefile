@@ -54,6 +54,10 @@ cluster-test: ## Does the local cluster leave anything behind on this machine? (
 	@if [[ $$(id -u) == 0 ]] && [[ $$(uname -s) == Linux ]]; then e2e/cluster/test-teardown.sh; \
 	else echo 'NOT RUN: the local cluster needs root on Linux'; fi
 
+.PHONY: fuzz
+fuzz: ## Each fuzz target for FUZZ_SECONDS (60); needs a nightly compiler and cargo-fuzz (`make unit` runs a short form)
+	@hack/fuzz.sh
+
 .PHONY: deny
 deny: ## Licences, duplicate and banned dependencies (needs cargo-deny)
 	cargo deny --all-features check bans licenses sources

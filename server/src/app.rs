@@ -28,6 +28,7 @@ use crate::http::pulse::Patience;
 use crate::lifecycle::Lifecycle;
 use crate::limit;
 use crate::live::{Live, Parts};
+use crate::memory;
 use crate::observe::health::{self, Gauges};
 use crate::observe::logs;
 use crate::observe::metrics::Metrics;
@@ -131,6 +132,7 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     // Tools, and what calls them.
     let tools = DeclaredTools::new(loaded.tools);
     health.watch("tools", tools.health());
+    tools.set_threads(loaded.config.service.performance.thread_pool_size());
     let content = DeclaredContent::new(loaded.content);
     let backend = Router::new(vec![tools.clone(), content.clone()])?;
     let parts = Parts { config: loaded.config.clone(), keys: Arc::new(Keyring::new(&obtained.keys)) };
@@ -236,6 +238,7 @@ fn tell_of(sources: &Sources, created: &Created, loaded: &Loaded) {
         }
     }
     tell(&unknown_and_notes(&loaded.unknown, &loaded.notes));
+    tell(memory::warning(&loaded.config, memory::limit()).as_slice());
     let not_in_force = loaded.config.process.not_in_force();
     if !not_in_force.is_empty() {
         tracing::warn!(

@@ -16,6 +16,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod limit;
 pub mod live;
+pub mod memory;
 pub mod observe;
 pub mod protocol;
 pub mod redis;

@@ -15,6 +15,7 @@ use crate::auth::source;
 use crate::backend::content::DeclaredContent;
 use crate::backend::tools::DeclaredTools;
 use crate::live::Live;
+use crate::memory;
 use crate::observe::logs::LogControl;
 use crate::settings::{Loaded, Refused, Sources};
 use crate::status::{Board, now};
@@ -132,6 +133,7 @@ impl Reloader {
         let needs_restart = needs_restart(&self.started_with, &config);
         let count = tools.len();
         self.tools.replace(tools);
+        self.tools.set_threads(config.service.performance.thread_pool_size());
         self.content.replace(content);
         self.log.set_level(config.service.logging.level());
         let keys = Arc::new(Keyring::new(&obtained.keys));
@@ -148,6 +150,7 @@ impl Reloader {
             "the changed configuration is in force"
         );
         tell(&unknown_and_notes(&unknown, &notes));
+        tell(memory::warning(&self.live.parts().config, memory::limit()).as_slice());
         if !needs_restart.is_empty() {
             tracing::warn!(settings = needs_restart.join(", "), "changed settings wait for a restart");
         }

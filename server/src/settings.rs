@@ -177,6 +177,8 @@ pub fn spell_out(config: &mut ServerConfig) {
     service.metrics.mode = Some(service.metrics.mode());
     service.metrics.interval = Some(service.metrics.interval());
     service.performance.request_timeout = Some(service.performance.request_timeout());
+    service.performance.queue_timeout = Some(service.performance.queue_timeout());
+    service.performance.shedding = Some(service.performance.shedding());
     service
         .performance
         .max_concurrent_requests

@@ -46,7 +46,7 @@ pub use load::{Document, LoadError, Origin, UnknownKey, load};
 pub use logging::{LogFormat, LogLevel, Logging};
 pub use metrics::{Metrics, MetricsMode, Otlp, PushGateway};
 pub use path::Path;
-pub use performance::Performance;
+pub use performance::{Performance, Shedding};
 pub use prompts::{Prompt, PromptArgument, PromptMessage, Role};
 pub use quantity::ByteSize;
 pub use rate_limit::{OnStoreLoss, RateLimit, RateLimitMode, Refusal, ToolRateLimit};

@@ -18,6 +18,35 @@ pub struct Performance {
     /// Default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_timeout: Option<Duration>,
+    /// The most calls that wait for others to end, 0 to 100000; a tool with a limit of its own has a part of the queue
+    /// in proportion to it. Default: maxConcurrentRequests, so that nobody waits for much longer than a call takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub max_queued: Option<u32>,
+    /// How long a call may wait for others to end before it is refused, 1ms to 10m; never longer than
+    /// requestTimeout, of which the wait is a part. Default: 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_timeout: Option<Duration>,
+    /// Adaptive refuses calls that would wait in vain before their bodies are read; Off reads every body and lets
+    /// every call wait that the queue has room for. Default: Adaptive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shedding: Option<Shedding>,
+    /// Threads for tools that take processor time, 1 to 64. Default: one for each processor that the process may
+    /// use, at most 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub thread_pool_size: Option<u32>,
+}
+
+/// What happens to calls for which there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Shedding {
+    /// They are refused as soon as it is clear that they would wait in vain.
+    #[default]
+    Adaptive,
+    /// They wait where the queue has room.
+    Off,
 }
 
 impl Performance {
@@ -32,14 +61,36 @@ impl Performance {
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout.unwrap_or(Duration::from_secs(30))
     }
+
+    /// The length of the queue in force.
+    #[must_use]
+    pub fn max_queued(&self) -> usize {
+        self.max_queued.map_or_else(|| self.max_concurrent_requests(), |most| most as usize)
+    }
+
+    /// The longest wait in force; a request's own deadline may end it earlier.
+    #[must_use]
+    pub fn queue_timeout(&self) -> Duration {
+        self.queue_timeout.unwrap_or(Duration::from_secs(5))
+    }
+
+    /// How many threads tools have that take processor time, where that is said.
+    #[must_use]
+    pub fn thread_pool_size(&self) -> Option<usize> {
+        self.thread_pool_size.map(|threads| threads as usize)
+    }
+
+    /// Whether calls are shed.
+    #[must_use]
+    pub fn shedding(&self) -> Shedding {
+        self.shedding.unwrap_or_default()
+    }
 }
 
 /// What only a process is told of performance: read and checked, not yet in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PerformanceProcess {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thread_pool_size: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_pool_size: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

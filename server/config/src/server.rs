@@ -133,7 +133,6 @@ impl ProcessConfig {
         let sections = [
             ("logging.textFormat", self.logging.text_format.is_some()),
             ("logging.file", self.logging.file.is_some()),
-            ("performance.threadPoolSize", self.performance.thread_pool_size.is_some()),
             ("performance.connectionPoolSize", self.performance.connection_pool_size.is_some()),
             ("performance.batching", self.performance.batching.is_some()),
         ];

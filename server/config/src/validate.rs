@@ -5,7 +5,8 @@ mod shared;
 use std::{collections::BTreeSet, fmt, net::SocketAddr};
 
 use crate::{
-    AuthMode, ByteSize, Duration, Path, SecretRef, ServerConfig, ServiceConfig, constants::MAX_TOOLS,
+    AuthMode, ByteSize, Duration, Path, Performance, SecretRef, ServerConfig, ServiceConfig,
+    constants::MAX_TOOLS,
 };
 
 mod content;
@@ -106,6 +107,7 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     );
     let timeout = config.performance.request_timeout;
     rules.between("performance.requestTimeout", timeout, Duration::from_millis(1), Duration::from_secs(600));
+    rules.performance(&config.performance);
     rules.rate_limit(&config.rate_limit);
     rules.cache(&config.cache);
     rules.redis(config);
@@ -166,6 +168,20 @@ impl Rules {
         });
     }
 
+    fn performance(&mut self, performance: &Performance) {
+        let (least, most) = (Duration::from_millis(1), Duration::from_secs(600));
+        self.between("performance.queueTimeout", performance.queue_timeout, least, most);
+        self.check(performance.max_queued() <= 100_000, "performance.maxQueued", || {
+            "must be from 0 to 100000".to_owned()
+        });
+        let threads = performance.thread_pool_size;
+        self.check(
+            threads.is_none_or(|threads| (1..=64).contains(&threads)),
+            "performance.threadPoolSize",
+            || "must be from 1 to 64".to_owned(),
+        );
+    }
+
     /// The compiler of declared tools says more about each; here is what needs no compiler.
     fn tools(&mut self, config: &ServiceConfig) {
         self.check(config.tools.len() <= MAX_TOOLS, "tools", || format!("must be at most {MAX_TOOLS}"));
@@ -191,10 +207,7 @@ impl Rules {
     /// Sections that are read and do nothing yet are checked all the same: what starts to count must not surprise.
     fn not_in_force(&mut self, config: &ServerConfig) {
         let process = &config.process;
-        let at_least_one = [
-            ("performance.threadPoolSize", process.performance.thread_pool_size),
-            ("performance.connectionPoolSize", process.performance.connection_pool_size),
-        ];
+        let at_least_one = [("performance.connectionPoolSize", process.performance.connection_pool_size)];
         for (path, value) in at_least_one {
             self.check(value != Some(0), path, || "must be at least 1".to_owned());
         }
@@ -209,7 +222,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Http, HttpProcess, Performance, Shutdown, Tool, auth::OAuth2};
+    use crate::{Http, HttpProcess, Shutdown, Tool, auth::OAuth2};
 
     fn shown(config: &ServerConfig) -> Vec<String> {
         validate(config).iter().map(ToString::to_string).collect()
@@ -234,8 +247,14 @@ mod tests {
             max_body: Some(ByteSize::from_mib(65)),
         };
         config.service.auth.api_keys = Some(SecretRef::default());
-        config.service.performance =
-            Performance { max_concurrent_requests: Some(0), request_timeout: Some(Duration::from_secs(601)) };
+        config.service.performance = Performance {
+            max_concurrent_requests: Some(0),
+            request_timeout: Some(Duration::from_secs(601)),
+            max_queued: Some(100_001),
+            queue_timeout: Some(Duration::from_secs(601)),
+            thread_pool_size: Some(0),
+            ..Performance::default()
+        };
         config.service.tools = vec![
             Tool { name: "a b".into(), text: Some("x".into()), ..Tool::default() },
             Tool { name: "c".into(), ..Tool::default() },
@@ -258,6 +277,9 @@ mod tests {
         auth.apiKeys: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
         performance.maxConcurrentRequests: must be from 1 to 100000
         performance.requestTimeout: must be from 1ms to 10m
+        performance.queueTimeout: must be from 1ms to 10m
+        performance.maxQueued: must be from 0 to 100000
+        performance.threadPoolSize: must be from 1 to 64
         rateLimit.burst: must be from 1 to 1000000
         tools[0].name: "a b" must have from 1 to 128 letters, digits, dots, dashes and underscores
         tools[1]: exactly one of cel and text must be set

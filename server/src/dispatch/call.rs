@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{self, Answer, Call, CallError, Cx, Hints, Outcome, Target};
+use crate::dispatch::admit::Permit;
 use crate::dispatch::head::Request;
 use crate::dispatch::limit::Over;
 use crate::dispatch::limits::Share;
@@ -42,7 +43,7 @@ enum Ended {
 
 /// What a call holds until the backend is done with it, be the caller there or not.
 struct Held {
-    _permit: Share,
+    _permit: Permit,
     _body: Option<Share>,
 }
 
@@ -74,7 +75,6 @@ impl Dispatcher {
         }
         let replies = ask::replies(request, &self.seal, &arrival.caller, &target, body)?;
 
-        let permit = admit::take(&self.permits)?;
         let entry = match arrival.in_flight {
             None => None,
             Some(in_flight) => Some(in_flight.begin(request.id).ok_or_else(id_in_use)?),
@@ -85,6 +85,10 @@ impl Dispatcher {
         // The caller of a modern request that goes away takes it back; an older one may only have lost its connection.
         let _gone = (request.era == Era::Modern).then(|| cancel.clone().drop_guard());
         let deadline = Instant::now() + snapshot.request_timeout;
+        let permit = self
+            .admission
+            .take(tool.and_then(|tool| tool.gate.as_ref()), snapshot.patience, deadline, &cancel)
+            .await?;
         let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
         let arguments = arguments.map(|text| Raw::part(body, text));
         let cx = Cx {

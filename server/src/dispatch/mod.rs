@@ -12,32 +12,37 @@ use tokio::sync::mpsc::Sender;
 
 use crate::auth::principal::Caller;
 use crate::backend::Backend;
+use crate::dispatch::admit::Admission;
 use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::limits::{Bound, Share};
 use crate::dispatch::record::Record;
 use crate::dispatch::seal::Seal;
 use crate::dispatch::snapshot::Snapshot;
 use crate::limit::Limiter;
+use crate::memory;
 use crate::observe::metrics::Metrics;
 use crate::protocol::answer::{self, Message};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
 use crate::redis::{self, Redis};
 
-mod admit;
+pub mod admit;
 mod allow;
 mod around;
 mod ask;
 mod call;
 mod control;
+pub mod gate;
 mod head;
 pub mod in_flight;
 mod limit;
 pub mod limits;
 pub mod lists;
+mod pace;
 pub mod record;
 mod route;
 pub mod seal;
+mod shed;
 pub mod snapshot;
 pub mod tells;
 
@@ -45,8 +50,8 @@ pub mod tells;
 pub struct Dispatcher {
     snapshot: ArcSwap<Snapshot>,
     backend: Arc<dyn Backend>,
-    /// Calls that are worked on.
-    pub permits: Arc<Bound>,
+    /// Room for calls.
+    pub admission: Admission,
     /// Bytes of request bodies that are held.
     pub body_budget: Arc<Bound>,
     pub redis: Arc<Redis>,
@@ -81,26 +86,16 @@ pub struct Reply {
     pub retry_after: Option<u32>,
 }
 
-/// All bodies together may take this many bytes, and any one of them in any case: beside them, a container of 256 MiB
-/// has room for everything else.
-const BODY_BUDGET: usize = 64 << 20;
-
 impl Dispatcher {
     #[must_use]
-    pub fn new(backend: Arc<dyn Backend>, snapshot: Snapshot, metrics: Arc<Metrics>) -> Self {
+    pub fn new(backend: Arc<dyn Backend>, mut snapshot: Snapshot, metrics: Arc<Metrics>) -> Self {
+        let (admission, body_budget) = (Admission::new(metrics.registry()), Bound::new(0));
+        apply_limits(&mut snapshot, &admission, &body_budget, &metrics);
         let redis = Redis::new(metrics.registry());
-        let dispatcher = Self {
-            permits: Bound::new(0),
-            body_budget: Bound::new(0),
-            limiter: Arc::new(Limiter::new(metrics.registry(), redis.clone())),
-            redis,
-            seal: Seal::new(),
-            backend,
-            metrics,
-            snapshot: ArcSwap::from_pointee(snapshot),
-        };
-        dispatcher.apply_limits();
-        dispatcher
+        redis.configure(redis::settings::Settings::of(&snapshot.config.service));
+        let limiter = Arc::new(Limiter::new(metrics.registry(), redis.clone()));
+        let snapshot = ArcSwap::from_pointee(snapshot);
+        Self { snapshot, backend, admission, body_budget, redis, limiter, seal: Seal::new(), metrics }
     }
 
     /// What is in force now. A request takes it once and keeps to it.
@@ -115,18 +110,10 @@ impl Dispatcher {
     }
 
     /// Puts other settings, keys or lists in force for the requests that come from now on.
-    pub fn replace(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
-        self.apply_limits();
-    }
-
-    fn apply_limits(&self) {
-        let snapshot = self.snapshot.load();
-        self.permits.set_limit(snapshot.config.service.performance.max_concurrent_requests());
-        self.body_budget.set_limit(BODY_BUDGET.max(snapshot.max_body));
-        self.metrics.traffic.serve(snapshot.tool_names());
+    pub fn replace(&self, mut snapshot: Snapshot) {
+        apply_limits(&mut snapshot, &self.admission, &self.body_budget, &self.metrics);
         self.redis.configure(redis::settings::Settings::of(&snapshot.config.service));
-        self.metrics.tools.set(i64::try_from(snapshot.tools()).unwrap_or(i64::MAX));
+        self.snapshot.store(Arc::new(snapshot));
     }
 
     /// Answers one message.
@@ -161,6 +148,14 @@ impl Dispatcher {
     }
 }
 
+/// Tells what outlives a snapshot what this one says.
+fn apply_limits(snapshot: &mut Snapshot, admission: &Admission, body_budget: &Bound, metrics: &Metrics) {
+    admission.configure(snapshot);
+    body_budget.set_limit(memory::body_budget(memory::limit(), snapshot.max_body));
+    metrics.traffic.serve(snapshot.tool_names());
+    metrics.tools.set(i64::try_from(snapshot.tools()).unwrap_or(i64::MAX));
+}
+
 impl Reply {
     /// The refusal of a message.
     #[must_use]
@@ -173,6 +168,6 @@ impl Reply {
 
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dispatcher").field("permits", &self.permits).finish_non_exhaustive()
+        f.debug_struct("Dispatcher").field("admission", &self.admission).finish_non_exhaustive()
     }
 }

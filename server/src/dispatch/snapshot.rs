@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use mcp_server_config::{AuthMode, ServerConfig, ServiceConfig};
+use mcp_server_config::{AuthMode, ServerConfig, ServiceConfig, Shedding};
 use serde_json::Value;
 
 use crate::auth::Policy as AuthPolicy;
 use crate::auth::keyring::Keyring;
 use crate::backend::{Catalogue, Entry};
+use crate::dispatch::admit::Patience;
+use crate::dispatch::gate;
 use crate::dispatch::lists::{Lists, spliced};
 use crate::http::forwarded::Trusted;
 use crate::http::origin::Gate;
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub limits: Policy,
     /// Whose word on the addresses of clients is taken.
     pub proxies: Trusted,
+    /// How long calls may wait for a permit.
+    pub patience: Patience,
     /// Headers that a web page may send, those included that mirror arguments of the tools.
     pub cors_headers: HeaderValue,
     /// What every modern result begins with.
@@ -61,6 +65,10 @@ pub struct Tool {
     pub mirrored: Vec<MirroredProperty>,
     /// How often one caller may call it, besides the general limit.
     pub limit: Option<Rate>,
+    /// How many calls of it are worked on at once, where that is less than the server can do.
+    pub concurrency: Option<usize>,
+    /// Where calls of it wait, if it has a limit of its own. Set when the snapshot is put in force.
+    pub gate: Option<Arc<gate::Gate>>,
 }
 
 impl Snapshot {
@@ -96,6 +104,10 @@ impl Snapshot {
             limits: Policy::new(&config),
             proxies: Trusted::new(&service.rate_limit.trusted_proxies),
             request_timeout: service.performance.request_timeout().as_std(),
+            patience: Patience {
+                queue_timeout: service.performance.queue_timeout().as_std(),
+                adaptive: service.performance.shedding() == Shedding::Adaptive,
+            },
             discover: spliced(&stamp, Raw::of(&identity.discover(scope)).bytes()),
             initialize: [initialize(LegacyVersion::V2025_06_18), initialize(LegacyVersion::V2025_11_25)],
             lists: Lists::new(catalogue, &stamp, scope),
@@ -123,6 +135,11 @@ impl Snapshot {
         self.tools.get(name)
     }
 
+    /// All tools, to be completed before the snapshot is put in force.
+    pub(super) fn tools_mut(&mut self) -> impl Iterator<Item = &mut Tool> {
+        self.tools.values_mut()
+    }
+
     /// The name of a prompt that is listed.
     #[must_use]
     pub fn prompt(&self, name: &str) -> Option<&Arc<str>> {
@@ -147,6 +164,12 @@ fn tool(entry: &Entry, service: &ServiceConfig) -> Tool {
         name: entry.name.clone(),
         mirrored: schema.map(mirrored_properties).unwrap_or_default(),
         limit: policy::of_tool(&service.rate_limit, &entry.name),
+        concurrency: service
+            .rate_limit
+            .tool(&entry.name)
+            .and_then(|entry| entry.concurrency)
+            .map(|most| most as usize),
+        gate: None,
     }
 }
 

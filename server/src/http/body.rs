@@ -18,23 +18,28 @@ use crate::protocol::answer::Message;
 use crate::protocol::errors::{Code, Fault};
 
 /// How long a body may take to arrive: what a slow connection needs for a large one, and not what an attacker wants.
-const ARRIVAL: Duration = Duration::from_secs(30);
+pub const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// How much of a refused body is read and thrown away, and for how long: a client that is still sending when the
 /// connection closes never sees the refusal.
 const THROW_AWAY: usize = 8 << 20;
 const THROW_AWAY_FOR: Duration = Duration::from_secs(2);
 
-/// Reads a whole body of at most `limit` bytes, and takes its size from the budget.
+/// Reads a whole body of at most `limit` bytes within a time, and takes its size from the budget.
 ///
 /// # Errors
 /// Where it is too large, too slow, breaks off, or there is no room for it just now.
-pub async fn read<B>(mut body: B, limit: usize, budget: &Arc<Bound>) -> Result<(Bytes, Share), Fault>
+pub async fn read<B>(
+    mut body: B,
+    limit: usize,
+    within: Duration,
+    budget: &Arc<Bound>,
+) -> Result<(Bytes, Share), Fault>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    match tokio::time::timeout(ARRIVAL, collect(&mut body, limit, budget)).await {
+    match tokio::time::timeout(within, collect(&mut body, limit, budget)).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(fault)) => {
             if fault.code == Code::TooLarge {
@@ -139,7 +144,11 @@ impl Payload {
 
     /// Hands over what is to end with this body.
     #[must_use]
-    pub fn carrying(mut self, record: Option<Record>, busy: Busy) -> Self {
+    pub fn carrying(mut self, record: Option<Record>, mut busy: Busy) -> Self {
+        // A stream has nothing to offer most of the time; the request's own deadline bounds it.
+        if self.stream.is_none() && !self.is_end_stream() {
+            busy.offers();
+        }
         (self.record, self.busy) = (record, Some(busy));
         self
     }
@@ -153,6 +162,9 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(busy) = &self.busy {
+            busy.taken();
+        }
         if let Some(stream) = &mut self.stream {
             return stream.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))));
         }
@@ -205,14 +217,14 @@ mod tests {
         for (sizes, length) in
             [(&[][..], Some(0)), (&[10], Some(10)), (&[5, 5], Some(10)), (&[5, 5, 1], None), (&[11], None)]
         {
-            let read = read(pieces(sizes), 10, &budget).await;
+            let read = read(pieces(sizes), 10, ARRIVAL, &budget).await;
             assert_eq!(read.as_ref().ok().map(|(body, _)| body.len()), length, "{sizes:?}");
             assert_eq!(
                 read.map(|_| ()).err().map(|fault| fault.code),
                 length.map_or(Some(Code::TooLarge), |_| None)
             );
         }
-        let announced = read(Full::new(Bytes::from(vec![0; 11])), 10, &budget).await;
+        let announced = read(Full::new(Bytes::from(vec![0; 11])), 10, ARRIVAL, &budget).await;
         assert!(announced.is_err_and(|fault| fault.code == Code::TooLarge));
         assert_eq!(budget.used(), 0);
     }
@@ -220,12 +232,16 @@ mod tests {
     #[tokio::test]
     async fn the_budget_bounds_all_bodies_together() {
         let budget = Bound::new(15);
-        let (_first, share) = read(pieces(&[4, 6]), 10, &budget).await.unwrap();
+        let (_first, share) = read(pieces(&[4, 6]), 10, ARRIVAL, &budget).await.unwrap();
         assert_eq!(budget.used(), 10);
         for body in [&[6][..], &[5, 1]] {
-            assert!(read(pieces(body), 10, &budget).await.is_err_and(|fault| fault.code == Code::Overloaded));
+            assert!(
+                read(pieces(body), 10, ARRIVAL, &budget)
+                    .await
+                    .is_err_and(|fault| fault.code == Code::Overloaded)
+            );
         }
         drop(share);
-        assert!(read(pieces(&[6]), 10, &budget).await.is_ok());
+        assert!(read(pieces(&[6]), 10, ARRIVAL, &budget).await.is_ok());
     }
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -35,6 +36,7 @@ pub mod negotiate;
 pub mod origin;
 pub mod pulse;
 pub mod sse;
+mod strict;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -49,12 +51,19 @@ pub struct Door {
     dispatcher: Arc<Dispatcher>,
     lifecycle: Arc<Lifecycle>,
     path: String,
+    body_within: Duration,
 }
 
 impl Door {
     #[must_use]
     pub fn new(dispatcher: Arc<Dispatcher>, lifecycle: Arc<Lifecycle>, path: String) -> Self {
-        Self { dispatcher, lifecycle, path }
+        Self { dispatcher, lifecycle, path, body_within: body::ARRIVAL }
+    }
+
+    /// Changes how long a body may take to arrive.
+    #[must_use]
+    pub fn with_body_within(self, body_within: Duration) -> Self {
+        Self { body_within, ..self }
     }
 
     /// Answers one HTTP request.
@@ -142,6 +151,10 @@ impl Door {
         peer: SocketAddr,
         record: &mut Record,
     ) -> Response<Payload> {
+        let announced = http_body::Body::size_hint(&body).exact();
+        if let Err(fault) = self.dispatcher.shed(snapshot, &head.headers, announced) {
+            return respond(Reply::refused(None, &fault, None, record));
+        }
         let principal = match snapshot.auth.identify(&head.headers) {
             Ok(principal) => principal,
             Err(refusal) => {
@@ -156,7 +169,8 @@ impl Door {
         if let Err(fault) = negotiate::check(&head.headers) {
             return respond(Reply::refused(None, &fault, None, record));
         }
-        let (body, share) = match body::read(body, snapshot.max_body, &self.dispatcher.body_budget).await {
+        let budget = &self.dispatcher.body_budget;
+        let (body, share) = match body::read(body, snapshot.max_body, self.body_within, budget).await {
             Ok(read) => read,
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
         };

@@ -51,6 +51,9 @@ impl Gate {
     /// 3.2.2), but the header must be allowed as well: proxies differ in which they believe.
     fn check_host<'h>(&self, uri: &'h Uri, headers: &'h HeaderMap) -> Result<&'h str, Fault> {
         let mut named = None;
+        if headers.get_all(HOST).iter().nth(1).is_some() {
+            return Err(Fault::new(Code::InvalidRequest, "the request has the header Host twice"));
+        }
         let of_line = uri.authority().map(http::uri::Authority::as_str);
         let of_header = headers.get_all(HOST).iter().map(|value| value.to_str().unwrap_or_default());
         for authority in of_line.into_iter().chain(of_header) {
@@ -60,7 +63,9 @@ impl Gate {
                 );
                 Fault::new(Code::Forbidden, message)
             })?;
-            named.get_or_insert(host);
+            if !named.get_or_insert(host).eq_ignore_ascii_case(host) {
+                return Err(Fault::new(Code::InvalidRequest, "the request names two different hosts"));
+            }
         }
         named.ok_or_else(|| Fault::new(Code::Forbidden, "the request names no host"))
     }
@@ -151,6 +156,9 @@ mod tests {
         assert!(check("http://localhost/mcp", &[]), "HTTP/2 names it in the request line");
         assert!(!check("http://localhost/mcp", &[("host", "evil.com")]));
         assert!(!check("http://evil.com/mcp", &[("host", "localhost")]));
+        assert!(!check("http://localhost/mcp", &[("host", "127.0.0.1")]), "both are allowed, and differ");
+        assert!(check("http://LOCALHOST:80/mcp", &[("host", "localhost:8080")]));
+        assert!(!check("/mcp", &[("host", "localhost"), ("host", "localhost")]));
         assert!(!check("/mcp", &[("host", "localhost"), ("host", "evil.com")]));
     }
 

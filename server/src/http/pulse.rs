@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::strict::Head;
+
 /// How long a connection may take for what.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -47,6 +49,19 @@ pub struct Pulse {
     requests: AtomicU32,
     /// On HTTP/2 bytes arrive between requests, too; heads cannot be told from pings here.
     is_http2: AtomicBool,
+    /// On HTTP/2 a client can refuse to take an answer and still take bytes: answers that it could take, and when it last
+    /// took a part of one.
+    offered: AtomicU32,
+    taken: AtomicU64,
+}
+
+/// What arriving bytes are a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arriving {
+    /// They begin a head.
+    NextHead,
+    Head,
+    Other,
 }
 
 /// What is to be done with a connection.
@@ -71,6 +86,8 @@ impl Pulse {
             blocked: AtomicU64::new(0),
             requests: AtomicU32::new(0),
             is_http2: AtomicBool::new(false),
+            offered: AtomicU32::new(0),
+            taken: AtomicU64::new(0),
         })
     }
 
@@ -82,7 +99,7 @@ impl Pulse {
         if version == http::Version::HTTP_2 {
             self.is_http2.store(true, Relaxed);
         }
-        Busy(self.clone())
+        Busy { pulse: self.clone(), offers: false }
     }
 
     /// What is to be done now.
@@ -92,8 +109,13 @@ impl Pulse {
         let busy = self.requests.load(Relaxed) > 0;
         let heading = self.heading.load(Relaxed);
         let blocked = self.blocked.load(Relaxed);
+        let taken = self.taken.load(Relaxed);
+        let not_taken = Verdict::Drop("the client does not take its answer");
         let (since, patience, verdict) = if blocked > 0 {
-            (blocked, self.patience.stalled, Verdict::Drop("the client does not take its answer"))
+            (blocked, self.patience.stalled, not_taken)
+        } else if self.offered.load(Relaxed) > 0 && taken.saturating_add(millis(self.patience.stalled)) <= now
+        {
+            return not_taken;
         } else if busy {
             return Verdict::Keep(Instant::now() + self.patience.header.min(self.patience.stalled));
         } else if heading > 0 {
@@ -115,11 +137,15 @@ impl Pulse {
         millis(self.began.elapsed()).max(1)
     }
 
-    fn read(&self) {
-        if self.requests.load(Relaxed) == 0 && self.heading.load(Relaxed) == 0 && !self.is_http2.load(Relaxed)
-        {
-            self.heading.store(self.now(), Relaxed);
+    fn read(&self) -> Arriving {
+        if self.heading.load(Relaxed) > 0 {
+            return Arriving::Head;
         }
+        if self.requests.load(Relaxed) > 0 || self.is_http2.load(Relaxed) {
+            return Arriving::Other;
+        }
+        self.heading.store(self.now(), Relaxed);
+        Arriving::NextHead
     }
 
     fn wrote(&self, poll: &Poll<io::Result<usize>>) {
@@ -137,12 +163,36 @@ fn millis(duration: Duration) -> u64 {
 
 /// A request that is worked on.
 #[derive(Debug)]
-pub struct Busy(Arc<Pulse>);
+pub struct Busy {
+    pulse: Arc<Pulse>,
+    offers: bool,
+}
+
+impl Busy {
+    /// There is an answer now, which the client has to take.
+    pub fn offers(&mut self) {
+        if self.pulse.is_http2.load(Relaxed) && !self.offers {
+            self.offers = true;
+            self.taken();
+            self.pulse.offered.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The client took a part of the answer, or can take more than there is.
+    pub fn taken(&self) {
+        if self.offers {
+            self.pulse.taken.store(self.pulse.now(), Relaxed);
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.done.store(self.0.now(), Relaxed);
-        self.0.requests.fetch_sub(1, Relaxed);
+        if self.offers {
+            self.pulse.offered.fetch_sub(1, Relaxed);
+        }
+        self.pulse.done.store(self.pulse.now(), Relaxed);
+        self.pulse.requests.fetch_sub(1, Relaxed);
     }
 }
 
@@ -154,12 +204,13 @@ const THROW_AWAY_READS: usize = 1024;
 pub struct Watched<S> {
     stream: S,
     pulse: Arc<Pulse>,
+    head: Head,
 }
 
 impl<S> Watched<S> {
     #[must_use]
     pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+        Self { stream, pulse, head: Head::default() }
     }
 }
 
@@ -172,7 +223,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.pulse.read();
+            let arriving = self.pulse.read();
+            if arriving == Arriving::NextHead {
+                self.head = Head::default();
+            }
+            let arrived = &mut buf.filled_mut()[before..];
+            if arriving != Arriving::Other && !self.head.is_clear(arrived) {
+                // No parser takes this for a part of a head: it answers 400, and closes.
+                arrived[0] = 0;
+            }
         }
         poll
     }
@@ -235,12 +294,17 @@ mod tests {
         assert!(matches!(pulse.judge(), Verdict::Keep(_)), "an answer may take its time");
         drop(busy);
         assert_eq!(pulse.judge(), Verdict::CloseIdle);
-        pulse.read();
+        assert_eq!(pulse.read(), Arriving::NextHead);
         assert!(matches!(pulse.judge(), Verdict::Drop(_)), "half a head");
         let _busy = pulse.request(http::Version::HTTP_2);
         pulse.wrote(&Poll::Pending);
         assert!(matches!(pulse.judge(), Verdict::Drop(_)), "the client does not read");
         pulse.wrote(&Poll::Ready(Ok(1)));
+        assert!(matches!(pulse.judge(), Verdict::Keep(_)));
+        let mut offering = pulse.request(http::Version::HTTP_2);
+        offering.offers();
+        assert!(matches!(pulse.judge(), Verdict::Drop(_)), "the client opens no window");
+        drop(offering);
         assert!(matches!(pulse.judge(), Verdict::Keep(_)));
     }
 }

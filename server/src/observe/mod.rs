@@ -5,6 +5,7 @@ pub mod latency;
 pub mod logs;
 pub mod metrics;
 pub mod process;
+pub mod queues;
 pub mod recent;
 pub mod summary;
 pub mod trace;

@@ -12,6 +12,7 @@ use mcp_server::dispatch::Dispatcher;
 use mcp_server::dispatch::snapshot::Snapshot;
 use mcp_server::environment::Environment;
 use mcp_server::http::Door;
+use mcp_server::http::body::ARRIVAL;
 use mcp_server::http::listener::{Listener, Serving, Settings};
 use mcp_server::http::pulse::Patience;
 use mcp_server::lifecycle::{Lifecycle, Stage};
@@ -50,7 +51,7 @@ impl TestBackend {
         let any = json!({"type": "object"});
         let mirrored =
             json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}});
-        let names = ["echo", "wait", "panic", "fail", "large", "shape", "grüß"];
+        let names = ["echo", "wait", "sleep", "panic", "fail", "large", "shape", "grüß"];
         let tools =
             names.iter().map(|name| entry(name, any.clone())).chain([entry("mirrored", mirrored)]).collect();
         Arc::new(Self {
@@ -97,6 +98,13 @@ impl Backend for TestBackend {
                     self.ended.send_modify(|count| *count += 1);
                     answer(text("waited"), false)
                 }
+                "sleep" => {
+                    let milliseconds: u64 = call.arguments.map_or(10, |raw| {
+                        serde_json::from_str::<Value>(raw.as_str()).unwrap()["ms"].as_u64().unwrap_or(10)
+                    });
+                    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                    answer(text("slept"), false)
+                }
                 "panic" => panic!("as asked"),
                 "fail" => answer(json!({"content": [{"type": "text", "text": "no"}], "isError": true}), true),
                 "large" => answer(text(&"x".repeat(1 << 20)), false),
@@ -141,6 +149,20 @@ pub(crate) async fn server_with(
     patience: Patience,
     max_connections: usize,
 ) -> Server {
+    serve(change, patience, max_connections, ARRIVAL).await
+}
+
+/// A server that drops slow clients after a while of the test's choice.
+pub(crate) async fn server_slow(patience: Patience, body_within: Duration) -> Server {
+    serve(|_| {}, patience, 100, body_within).await
+}
+
+async fn serve(
+    change: impl FnOnce(&mut ServerConfig),
+    patience: Patience,
+    max_connections: usize,
+    body_within: Duration,
+) -> Server {
     let mut config = ServerConfig::default();
     config.service.auth.mode = Some(AuthMode::Disabled);
     // Only tests of limits are to run into them.
@@ -155,7 +177,8 @@ pub(crate) async fn server_with(
     tokio::spawn(dispatcher.redis.clone().keep(Environment::default(), CancellationToken::new()));
     let lifecycle = Arc::new(Lifecycle::new());
     lifecycle.enter(Stage::Ready);
-    let door = Arc::new(Door::new(dispatcher.clone(), lifecycle, "/mcp".to_owned()));
+    let door = Door::new(dispatcher.clone(), lifecycle, "/mcp".to_owned()).with_body_within(body_within);
+    let door = Arc::new(door);
     let listener = Listener::open("127.0.0.1:0").await.unwrap();
     let address = listener.local();
     let settings = Settings {
@@ -167,6 +190,17 @@ pub(crate) async fn server_with(
     let serving =
         listener.serve(move |request, peer, busy| door.clone().serve(request, peer, busy), settings);
     Server { address, backend, dispatcher, serving }
+}
+
+impl Server {
+    /// Puts another configuration in force, as a reload does.
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(&mut ServerConfig)) {
+        let mut config = ServerConfig::clone(&self.dispatcher.snapshot().config);
+        change(&mut config);
+        let catalogue = self.backend.catalogue.borrow().clone();
+        let keys = self.dispatcher.snapshot().auth.keys.clone();
+        self.dispatcher.replace(Snapshot::new(Arc::new(config), keys, &catalogue));
+    }
 }
 
 /// An HTTP response.

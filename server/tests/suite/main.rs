@@ -6,10 +6,20 @@ mod auth;
 mod commands;
 mod docs;
 mod harness;
+mod hostile_host;
+mod hostile_http2;
+mod hostile_ids;
+mod hostile_json;
+mod hostile_size;
+mod hostile_slow;
+mod hostile_smuggling;
+mod hostile_target;
 mod legacy;
 mod limits;
 mod modern;
 mod process;
+mod properties;
+mod queue;
 mod rate;
 #[path = "../../src/redis/testing.rs"]
 #[allow(dead_code, reason = "shared with the unit tests, which use the rest")]

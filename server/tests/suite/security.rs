@@ -16,38 +16,6 @@ async fn status(change: impl FnOnce(&mut mcp_server_config::ServerConfig), heade
 }
 
 #[tokio::test]
-async fn a_strange_origin_or_host_is_forbidden() {
-    for (headers, expected) in [
-        (&[("Origin", "http://evil.example")][..], 403),
-        (&[("Origin", "null")], 403),
-        (&[("Origin", "http://localhost:1234")], 200),
-        (&[("Host", "evil.example")], 403),
-        (&[("Host", "evil.example"), ("Origin", "http://evil.example")], 403),
-        (&[("Host", "127.0.0.1:99")], 200),
-        (&[("Host", "[::1]:99")], 200),
-        (&[("Host", "localhost.")], 200),
-    ] {
-        assert_eq!(status(|_| {}, headers).await, expected, "{headers:?}");
-    }
-}
-
-#[tokio::test]
-async fn configured_hosts_and_origins_are_allowed() {
-    for (headers, expected) in [
-        (&[("Host", "mcp.example.com")][..], 200),
-        (&[("Host", "mcp.example.com:8443"), ("Origin", "https://app.example.com")], 200),
-        (&[("Host", "mcp.example.com"), ("Origin", "https://other.example.com")], 403),
-        (&[("Host", "other.example.com")], 403),
-    ] {
-        let change = |config: &mut mcp_server_config::ServerConfig| {
-            config.service.http.allowed_hosts = vec!["mcp.example.com".into()];
-            config.service.http.allowed_origins = vec!["https://app.example.com".into()];
-        };
-        assert_eq!(status(change, headers).await, expected, "{headers:?}");
-    }
-}
-
-#[tokio::test]
 async fn origins_are_checked_on_every_method_before_anything_else() {
     let server = server(|config| config.service.auth.mode = None).await;
     for method in ["GET", "POST", "DELETE", "OPTIONS"] {

@@ -52,6 +52,11 @@ impl DeclaredTools {
         Self::with_limits(tools, PoolLimits::default())
     }
 
+    /// Changes how many threads work on what may take long; without a number, one for each processor.
+    pub fn set_threads(&self, threads: Option<usize>) {
+        self.pool.set_limits(PoolLimits::of(threads));
+    }
+
     fn with_limits(tools: CompiledTools, limits: PoolLimits) -> Arc<Self> {
         Arc::new(Self {
             catalogue: watch::Sender::new(Arc::new(catalogue(&tools))),

@@ -31,10 +31,18 @@ pub(super) struct PoolLimits {
     pub(super) stack: usize,
 }
 
+impl PoolLimits {
+    /// The limits of a pool of so many threads; without a number, of one for each processor that this process may use.
+    pub(super) fn of(threads: Option<usize>) -> Self {
+        let threads =
+            threads.unwrap_or_else(|| thread::available_parallelism().map_or(2, usize::from).min(8));
+        Self { threads, queue: 256, abandoned: 2 * threads, stack: 8 << 20 }
+    }
+}
+
 impl Default for PoolLimits {
     fn default() -> Self {
-        let threads = thread::available_parallelism().map_or(2, usize::from).min(8);
-        Self { threads, queue: 256, abandoned: 2 * threads, stack: 8 << 20 }
+        Self::of(None)
     }
 }
 
@@ -44,15 +52,14 @@ pub(in crate::backend) struct Pool {
 }
 
 struct Shared {
-    limits: PoolLimits,
     state: Mutex<State>,
-    /// Notified when there is work, or when the pool closes.
+    /// Notified when there is work, and when threads are to look whether they are still wanted.
     work: Condvar,
     health: watch::Sender<Health>,
 }
 
-#[derive(Default)]
 struct State {
+    limits: PoolLimits,
     queue: VecDeque<Job>,
     /// Threads that work or wait for work; without the abandoned ones.
     threads: usize,
@@ -86,9 +93,10 @@ pub(in crate::backend) struct Pending<T> {
 
 impl Pool {
     pub(super) fn new(limits: PoolLimits) -> Self {
+        let state =
+            State { limits, queue: VecDeque::new(), threads: 0, idle: 0, abandoned: 0, closed: false };
         let shared = Shared {
-            limits,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             work: Condvar::new(),
             health: watch::Sender::new(Health::Healthy),
         };
@@ -97,6 +105,18 @@ impl Pool {
 
     pub(super) fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    /// Changes the limits. Threads that are one too many end when they have done what they are doing.
+    pub(super) fn set_limits(&self, limits: PoolLimits) {
+        let mut state = self.shared.lock();
+        state.limits = limits;
+        for _ in 0..state.queue.len() {
+            // Where no thread can be started, the waiting work is served by those that there are.
+            drop(self.shared.staff(&mut state));
+        }
+        drop(state);
+        self.shared.work.notify_all();
     }
 
     /// Takes work on.
@@ -116,7 +136,7 @@ impl Pool {
         });
         let stage = Arc::new(AtomicU8::new(QUEUED));
         let mut state = self.shared.lock();
-        if state.queue.len() >= self.shared.limits.queue || state.abandoned >= self.shared.limits.abandoned {
+        if state.queue.len() >= state.limits.queue || state.abandoned >= state.limits.abandoned {
             return Err(CallError::Overloaded);
         }
         state.queue.push_back(Job { work, stage: Arc::clone(&stage) });
@@ -156,9 +176,9 @@ impl Shared {
 
     /// Starts a thread where one is missing.
     fn staff(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
-        if state.idle < state.queue.len() && state.threads < self.limits.threads {
+        if state.idle < state.queue.len() && state.threads < state.limits.threads {
             let shared = Arc::clone(self);
-            let builder = thread::Builder::new().name("tools".to_owned()).stack_size(self.limits.stack);
+            let builder = thread::Builder::new().name("tools".to_owned()).stack_size(state.limits.stack);
             builder.spawn(move || shared.serve())?;
             state.threads += 1;
         }
@@ -180,8 +200,10 @@ impl Shared {
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
-            if state.closed {
+            if state.closed || state.threads > state.limits.threads {
                 state.threads = state.threads.saturating_sub(1);
+                // This thread may have been woken for work, which is for another one then.
+                self.work.notify_one();
                 return None;
             }
             if let Some(job) = state.queue.pop_front() {
@@ -202,7 +224,7 @@ impl Shared {
         }
         state.abandoned -= 1;
         self.report(&state);
-        let needed = !state.closed && state.threads < self.limits.threads;
+        let needed = !state.closed && state.threads < state.limits.threads;
         if needed {
             state.threads += 1;
         }
@@ -214,7 +236,7 @@ impl Shared {
         let mut state = self.lock();
         match stage.load(Ordering::Relaxed) {
             QUEUED => state.queue.retain(|job| !Arc::ptr_eq(&job.stage, stage)),
-            RUNNING if state.abandoned < self.limits.abandoned => {
+            RUNNING if state.abandoned < state.limits.abandoned => {
                 stage.store(ABANDONED, Ordering::Relaxed);
                 state.abandoned += 1;
                 state.threads -= 1;
@@ -261,7 +283,7 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
         f.debug_struct("Pool")
-            .field("limits", &self.shared.limits)
+            .field("limits", &state.limits)
             .field("threads", &state.threads)
             .field("queued", &state.queue.len())
             .field("abandoned", &state.abandoned)

@@ -1,0 +1,182 @@
+//! One function a target: bytes of a stranger in, and a panic where something is wrong. They are shared by the fuzz
+//! targets and the property tests of the server, so they need nothing but the crates that both have.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mcp_server::auth::keyring::Keyring;
+use mcp_server::auth::principal::Caller;
+use mcp_server::backend::Backend as _;
+use mcp_server::backend::tools::DeclaredTools;
+use mcp_server::dispatch::record::Record;
+use mcp_server::dispatch::snapshot::Snapshot;
+use mcp_server::dispatch::{Arrival, Dispatcher, Reply};
+use mcp_server::http::{negotiate, origin::Gate};
+use mcp_server::observe::metrics::Metrics;
+use mcp_server::protocol::headers as mirrors;
+use mcp_server_config::compile::compile;
+use mcp_server_config::rate_limit::RateLimitMode;
+use mcp_server_config::{AuthMode, Origin, ServerConfig, Tool, load, render as rendered, validate};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+/// Tools for messages to call.
+const TOOLS: &str = r#"{
+  "auth": {"mode": "Disabled"},
+  "rateLimit": {"mode": "Off"},
+  "performance": {"requestTimeout": "200ms"},
+  "tools": [
+    {"name": "greet", "text": "Hello {{args.name}}", "inputSchema": {"type": "object", "properties": {
+      "name": {"type": "string"}, "region": {"type": "string", "x-mcp-header": "Region"}}}},
+    {"name": "count", "cel": "args.list.size()"}
+  ]
+}"#;
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be built")
+    })
+}
+
+fn config_of(text: &str) -> ServerConfig {
+    let origin = Origin { name: "fuzz.json".to_owned(), text: text.to_owned() };
+    load(&origin, []).expect("the configuration of the fuzz targets is valid").config
+}
+
+fn dispatcher() -> &'static Dispatcher {
+    static DISPATCHER: OnceLock<Dispatcher> = OnceLock::new();
+    DISPATCHER.get_or_init(|| dispatcher_for(config_of(TOOLS)).expect("the tools are valid"))
+}
+
+/// A server for a configuration; none where its tools are not valid.
+fn dispatcher_for(mut config: ServerConfig) -> Option<Dispatcher> {
+    config.service.auth.mode = Some(AuthMode::Disabled);
+    config.service.rate_limit.mode = Some(RateLimitMode::Off);
+    let tools = DeclaredTools::new(compile(&config.service.tools).ok()?);
+    let catalogue = tools.catalogue().borrow().clone();
+    let snapshot = Snapshot::new(Arc::new(config), Arc::new(Keyring::default()), &catalogue);
+    Some(Dispatcher::new(tools, snapshot, Arc::new(Metrics::new())))
+}
+
+fn answer(dispatcher: &Dispatcher, body: &[u8], headers: Option<&HeaderMap>) -> Reply {
+    let mut record = Record::begin(dispatcher.metrics.clone());
+    let arrival = Arrival {
+        body: Bytes::copy_from_slice(body),
+        share: None,
+        headers,
+        caller: Caller::default(),
+        in_flight: None,
+        notices: None,
+    };
+    runtime().block_on(dispatcher.handle(&dispatcher.snapshot(), arrival, &mut record))
+}
+
+/// Whatever is answered is one JSON-RPC message for the request that was sent.
+fn is_in_good_order(reply: &Reply, body: &[u8]) {
+    let Some(message) = &reply.message else {
+        assert!(reply.status.is_success() || reply.status.is_client_error(), "{reply:?}");
+        return;
+    };
+    let text = message.to_vec();
+    let answer: Value = serde_json::from_slice(&text).expect("an answer is JSON");
+    assert!(!text.contains(&b'\n') && !text.contains(&b'\r'), "an answer is one line");
+    assert_eq!(answer["jsonrpc"], "2.0");
+    assert!(answer.get("result").is_some() != answer.get("error").is_some(), "{answer}");
+    if let (Some(id), Ok(sent)) =
+        (answer.get("id").filter(|id| !id.is_null()), serde_json::from_slice::<Value>(body))
+    {
+        assert_eq!(Some(id), sent.get("id"), "the id of another request");
+    }
+}
+
+/// A message: by a door without headers, and by one with them.
+pub fn envelope(data: &[u8]) {
+    let dispatcher = dispatcher();
+    is_in_good_order(&answer(dispatcher, data, None), data);
+    is_in_good_order(&answer(dispatcher, data, Some(&HeaderMap::new())), data);
+}
+
+/// Headers, one a line, an empty line, and a message.
+pub fn headers(data: &[u8]) {
+    let cut = data.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = cut.map_or((data, &[][..]), |at| (&data[..at], &data[at + 2..]));
+    let mut map = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n').take(100) {
+        let at = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = (&line[..at], line.get(at + 1..).unwrap_or_default());
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii()))
+        {
+            map.append(name, value);
+        }
+    }
+    // Refusals are as good as anything else, as long as there is no panic.
+    let _known = mirrors::version(&map).is_ok();
+    let _fits = negotiate::check(&map).is_ok();
+    let gate = Gate::new(&config_of(r#"{"http": {"allowedHosts": ["mcp.example.com"]}}"#).service.http);
+    if gate.check(&http::Uri::from_static("/mcp"), &map).is_ok() {
+        let host =
+            map.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+        let ours = ["mcp.example.com", "localhost", "127.", "[::1]", "[0"];
+        assert!(ours.iter().any(|ours| host.starts_with(ours)), "{host} was let in");
+    }
+    is_in_good_order(&answer(dispatcher(), body, Some(&map)), body);
+    if let Ok(text) = std::str::from_utf8(head) {
+        assert!(HeaderValue::from_str(&mirrors::encode(text)).is_ok(), "what is encoded fits into a header");
+    }
+}
+
+/// A configuration file: JSON where it begins with a brace, else YAML. What is valid is the same when it is written and
+/// read again.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let name = if text.trim_start().starts_with('{') { "fuzz.json" } else { "fuzz.yaml" };
+    let origin = Origin { name: name.to_owned(), text: text.to_owned() };
+    let document = match load(&origin, []) {
+        Ok(document) => document,
+        Err(error) => {
+            assert!(!error.problems.is_empty(), "refused without a reason");
+            let _told: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
+            return;
+        }
+    };
+    let violations = validate(&document.config);
+    let _told: Vec<String> = document.problems(&violations).iter().map(ToString::to_string).collect();
+    if !violations.is_empty() || !document.unknown.is_empty() {
+        return;
+    }
+    let again = Origin { name: "fuzz.json".to_owned(), text: rendered(&document.config) };
+    let again = load(&again, []).expect("what is written can be read");
+    assert_eq!(rendered(&again.config), rendered(&document.config));
+}
+
+/// A tool and a call of it: the first line is a CEL expression or, with braces in it, a template; the rest is JSON.
+pub fn render(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (source, arguments) = text.split_once('\n').unwrap_or((text, "{}"));
+    let mut tool = Tool { name: "t".to_owned(), ..Tool::default() };
+    if source.contains("{{") {
+        tool.text = Some(source.to_owned());
+    } else {
+        tool.cel = Some(source.to_owned());
+    }
+    let mut config = ServerConfig::default();
+    config.service.tools = vec![tool];
+    config.service.performance.request_timeout = Some(mcp_server_config::Duration::from_millis(500));
+    if !validate(&config).is_empty() {
+        return;
+    }
+    let Some(dispatcher) = dispatcher_for(config) else { return };
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","arguments":{arguments}}}}}"#
+    );
+    let began = std::time::Instant::now();
+    let reply = answer(&dispatcher, body.as_bytes(), None);
+    assert!(began.elapsed() < Duration::from_secs(10), "the deadline holds");
+    is_in_good_order(&reply, body.as_bytes());
+    let length = reply.message.map_or(0, |message| message.len());
+    assert!(length <= 4 << 20, "an answer of {length} bytes");
+}
