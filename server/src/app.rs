@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use crate::observe::health::{self, Gauges};
 use crate::observe::logs;
 use crate::observe::metrics::Metrics;
 use crate::observe::summary;
+use crate::outbound::Client;
 use crate::reload::{Reloader, Seen, tell, unknown_and_notes};
 use crate::settings::{Created, Loaded, Sources};
 use crate::shutdown::{Signals, Stop};
@@ -130,6 +132,9 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     }
 
     // Tools, and what calls them.
+    let bundle = sources.environment.get("SSL_CERT_FILE").map(PathBuf::from);
+    let outbound = Client::new(&loaded.config.service, bundle.as_deref(), metrics.registry())?;
+    health.watch("upstreams", outbound.health());
     let tools = DeclaredTools::new(loaded.tools);
     health.watch("tools", tools.health());
     tools.set_threads(loaded.config.service.performance.thread_pool_size());
@@ -164,6 +169,7 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
         live,
         tools,
         content,
+        outbound,
         log,
         board,
         address,

@@ -18,6 +18,7 @@ pub mod limit;
 pub mod live;
 pub mod memory;
 pub mod observe;
+pub mod outbound;
 pub mod protocol;
 pub mod redis;
 pub mod reload;

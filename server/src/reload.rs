@@ -17,6 +17,7 @@ use crate::backend::tools::DeclaredTools;
 use crate::live::Live;
 use crate::memory;
 use crate::observe::logs::LogControl;
+use crate::outbound::Client;
 use crate::settings::{Loaded, Refused, Sources};
 use crate::status::{Board, now};
 
@@ -30,6 +31,7 @@ pub struct Reloader {
     pub live: Arc<Live>,
     pub tools: Arc<DeclaredTools>,
     pub content: Arc<DeclaredContent>,
+    pub outbound: Client,
     pub log: LogControl,
     pub board: Arc<Board>,
     /// Where the server listens; absent behind standard input and output, where nobody has to show a key.
@@ -132,6 +134,7 @@ impl Reloader {
         let Loaded { config, tools, content, hash, unknown, notes } = loaded;
         let needs_restart = needs_restart(&self.started_with, &config);
         let count = tools.len();
+        self.outbound.reconfigure(&config.service);
         self.tools.replace(tools);
         self.tools.set_threads(config.service.performance.thread_pool_size());
         self.content.replace(content);

@@ -83,6 +83,11 @@ const TABLE: &[(&str, Kind)] = &[
     ("redis.responseTimeout", Text),
     ("redis.keyPrefix", Text),
     ("replicas", Integer),
+    ("performance.connectionPoolSize", Integer),
+    ("performance.batching.mode", Word(&["On", "Off"])),
+    ("performance.batching.maxSize", Integer),
+    ("performance.batching.maxDelay", Text),
+    ("outbound.allowPrivate", List),
     ("shutdown.delay", Text),
     ("shutdown.timeout", Text),
 ];

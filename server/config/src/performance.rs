@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Duration;
+use crate::{Duration, is_default};
 
 /// How much work is done at once, and for how long.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,14 @@ pub struct Performance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub thread_pool_size: Option<u32>,
+    /// The most connections to one upstream, 1 to 1000: calls beyond that wait for one. Default: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub connection_pool_size: Option<u32>,
+    /// Collecting calls of one tool into one request to its upstream; only tools that say how (http.batch) are
+    /// collected.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub batching: Batching,
 }
 
 /// What happens to calls for which there is no room.
@@ -54,6 +62,12 @@ impl Performance {
     #[must_use]
     pub fn max_concurrent_requests(&self) -> usize {
         self.max_concurrent_requests.unwrap_or(100) as usize
+    }
+
+    /// The most connections to one upstream.
+    #[must_use]
+    pub fn connection_pool_size(&self) -> usize {
+        self.connection_pool_size.unwrap_or(10) as usize
     }
 
     /// The request timeout in force.
@@ -87,24 +101,45 @@ impl Performance {
     }
 }
 
-/// What only a process is told of performance: read and checked, not yet in force.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PerformanceProcess {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection_pool_size: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batching: Option<Batching>,
-}
-
 /// Collecting calls for one upstream into one request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Batching {
+    /// On: calls of tools with http.batch are collected. Off: each is a request of its own. Default: Off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<crate::cache::CacheMode>,
+    pub mode: Option<BatchingMode>,
+    /// The most calls in one request, 1 to 1000. Default: 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub max_size: Option<u32>,
+    /// How long a call waits for others at most, 0s to 10s; it does not wait where nothing is under way. Default:
+    /// 100ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delay: Option<Duration>,
+}
+
+/// Whether calls are collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BatchingMode {
+    On,
+    Off,
+}
+
+impl Batching {
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.mode == Some(BatchingMode::On)
+    }
+
+    /// The most calls in one request.
+    #[must_use]
+    pub fn max_size(&self) -> usize {
+        self.max_size.unwrap_or(10) as usize
+    }
+
+    /// How long a call waits for others at most.
+    #[must_use]
+    pub fn max_delay(&self) -> Duration {
+        self.max_delay.unwrap_or(Duration::from_millis(100))
+    }
 }

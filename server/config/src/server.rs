@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Auth, AuthProcess, Cache, FileResource, HealthChecks, Http, HttpProcess, Logging, Metrics, Performance,
-    Prompt, RateLimit, Redis, Resource, ResourceTemplate, Shutdown, Tool, constants, is_default,
-    logging::LoggingProcess, performance::PerformanceProcess, schema::signed_formats,
+    Auth, AuthProcess, Cache, FileResource, HealthChecks, Http, HttpProcess, Logging, Metrics, Outbound,
+    Performance, Prompt, RateLimit, Redis, Resource, ResourceTemplate, Shutdown, Tool, constants, is_default,
+    logging::LoggingProcess, schema::signed_formats,
 };
 
 /// What the service does. The resource embeds it as `spec.config`; nothing in its schema has a default, because a
@@ -59,6 +59,9 @@ pub struct ServiceConfig {
     /// The Redis server for what replicas share.
     #[serde(default, skip_serializing_if = "is_default")]
     pub redis: Redis,
+    /// Where the server may connect to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub outbound: Outbound,
     /// Tools that the server answers by itself, in the order in which clients see them; at most 128.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
@@ -114,8 +117,6 @@ pub struct ProcessConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     pub logging: LoggingProcess,
     #[serde(default, skip_serializing_if = "is_default")]
-    pub performance: PerformanceProcess,
-    #[serde(default, skip_serializing_if = "is_default")]
     pub shutdown: Shutdown,
     /// How many replicas of this server run: what one of them may let through of a shared limit while it cannot be
     /// shared. Default: 1.
@@ -133,8 +134,6 @@ impl ProcessConfig {
         let sections = [
             ("logging.textFormat", self.logging.text_format.is_some()),
             ("logging.file", self.logging.file.is_some()),
-            ("performance.connectionPoolSize", self.performance.connection_pool_size.is_some()),
-            ("performance.batching", self.performance.batching.is_some()),
         ];
         sections.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, net::SocketAddr};
 
 use crate::{
     AuthMode, ByteSize, Duration, Path, Performance, SecretRef, ServerConfig, ServiceConfig,
-    constants::MAX_TOOLS,
+    constants::MAX_TOOLS, outbound::Exception,
 };
 
 mod content;
@@ -111,6 +111,7 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     rules.rate_limit(&config.rate_limit);
     rules.cache(&config.cache);
     rules.redis(config);
+    rules.outbound(config);
     rules.tools(config);
     rules.prompts(config);
     rules.resources(config);
@@ -182,6 +183,29 @@ impl Rules {
         );
     }
 
+    /// Connections that the server itself makes.
+    fn outbound(&mut self, config: &ServiceConfig) {
+        for (index, entry) in config.outbound.allow_private.iter().enumerate() {
+            let path = Path::of("outbound.allowPrivate").index(index);
+            self.check_at(Exception::parse(entry).is_some(), &path, || {
+                format!("{entry:?} is neither a network, an address nor a host name; write 10.1.0.0/16, idp.example.com, or .example.com for all below it")
+            });
+        }
+        let performance = &config.performance;
+        self.check(
+            (1..=1000).contains(&performance.connection_pool_size()),
+            "performance.connectionPoolSize",
+            || "must be from 1 to 1000".to_owned(),
+        );
+        self.check(
+            (1..=1000).contains(&performance.batching.max_size()),
+            "performance.batching.maxSize",
+            || "must be from 1 to 1000".to_owned(),
+        );
+        let (none, most) = (Duration::from_secs(0), Duration::from_secs(10));
+        self.between("performance.batching.maxDelay", performance.batching.max_delay, none, most);
+    }
+
     /// The compiler of declared tools says more about each; here is what needs no compiler.
     fn tools(&mut self, config: &ServiceConfig) {
         self.check(config.tools.len() <= MAX_TOOLS, "tools", || format!("must be at most {MAX_TOOLS}"));
@@ -207,10 +231,6 @@ impl Rules {
     /// Sections that are read and do nothing yet are checked all the same: what starts to count must not surprise.
     fn not_in_force(&mut self, config: &ServerConfig) {
         let process = &config.process;
-        let at_least_one = [("performance.connectionPoolSize", process.performance.connection_pool_size)];
-        for (path, value) in at_least_one {
-            self.check(value != Some(0), path, || "must be at least 1".to_owned());
-        }
         if let Some(file) = &process.logging.file {
             self.check(file.path.as_ref().is_some_and(|path| !path.is_empty()), "logging.file.path", || {
                 "a log file needs a path".to_owned()

@@ -5,6 +5,7 @@ use std::io;
 use crate::auth::obtain::ObtainError;
 use crate::backend::router::Duplicate;
 use crate::observe::logs::LogError;
+use crate::outbound::TlsError;
 use crate::settings::Refused;
 
 /// Why a server did not start.
@@ -24,6 +25,8 @@ pub enum StartError {
     Log(#[from] LogError),
     #[error(transparent)]
     Offers(#[from] Duplicate),
+    #[error("cannot set up connections to others")]
+    Outbound(#[from] TlsError),
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
     #[error("standard input or output broke")]
@@ -39,6 +42,7 @@ impl StartError {
             Self::Listen { component, .. } => component,
             Self::Keys(_) => "keys",
             Self::Log(_) => "log",
+            Self::Outbound(_) => "outbound",
             Self::Signals(_) => "signals",
             Self::Stdio(_) => "stdio",
         }
@@ -51,7 +55,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Read { .. } | Self::Offers(_) => 2,
             Self::Listen { .. } => 3,
-            Self::Keys(_) => 4,
+            Self::Keys(_) | Self::Outbound(_) => 4,
             Self::Log(_) => 5,
             Self::Signals(_) | Self::Stdio(_) => 1,
         }
