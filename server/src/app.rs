@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::app::components::Components;
+use crate::auth::access::Access;
 use crate::auth::keyring::Keyring;
 use crate::auth::obtain::{Obtained, obtain, remember};
 use crate::backend::Backend;
@@ -127,6 +128,7 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
         Some(address) => obtain(&loaded.config, &sources.environment, address)?,
         None => Obtained::default(),
     };
+    obtained.warn();
     if let (Some(address), Some(file)) = (address, &obtained.file) {
         remember(address, http.path(), file, &sources.environment);
     }
@@ -140,10 +142,11 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     tools.set_threads(loaded.config.service.performance.thread_pool_size());
     let content = DeclaredContent::new(loaded.content);
     let backend = Router::new(vec![tools.clone(), content.clone()])?;
-    let parts = Parts { config: loaded.config.clone(), keys: Arc::new(Keyring::new(&obtained.keys)) };
+    let parts =
+        Parts { config: loaded.config.clone(), access: Access::of_keys(Keyring::new(&obtained.keys)) };
     let catalogue = backend.catalogue();
     let catalogue = catalogue.borrow().clone();
-    let snapshot = Snapshot::new(parts.config.clone(), parts.keys.clone(), &catalogue);
+    let snapshot = Snapshot::with_access(parts.config.clone(), parts.access.clone(), &catalogue);
     let dispatcher = Arc::new(Dispatcher::new(backend, snapshot, metrics.clone()));
     // Set once, here.
     let _first = dispatcher_cell.set(dispatcher.clone());

@@ -52,6 +52,8 @@ pub enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Add, list or revoke API keys in the file that holds them
+    Keys(Keys),
     /// Call a tool, or list the tools
     Call(Call),
 }
@@ -73,6 +75,46 @@ pub struct Serve {
     /// The least severe events that are logged
     #[arg(long, value_enum)]
     pub log_level: Option<Level>,
+}
+
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// The file of keys
+    #[arg(long, value_name = "FILE", global = true)]
+    pub file: Option<PathBuf>,
+    /// A configuration that names the file of keys (auth.apiKeys.file)
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "file")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub action: KeysAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// Make a key and print it, once; the file keeps only its SHA-256
+    Add {
+        /// Who the key is for
+        id: String,
+        /// What it is good for; may be given several times
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// From when on it is refused: a time from now (90d, 12h, 30m, 4w) or a date (2027-01-31T00:00:00Z)
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// How many requests it is good for a minute, where that differs from rateLimit
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        requests_per_minute: Option<u32>,
+        /// How many requests may come at once, where that differs from rateLimit
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        burst: Option<u32>,
+    },
+    /// List the keys, without the keys themselves
+    List,
+    /// Take a key back
+    Revoke {
+        /// Who the key was for
+        id: String,
+    },
 }
 
 #[derive(Debug, Args)]

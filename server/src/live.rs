@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp_server_config::ServerConfig;
 
-use crate::auth::keyring::Keyring;
+use crate::auth::access::Access;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
 
-/// Settings and keys in force.
+/// Settings and credentials in force.
 #[derive(Clone, Debug)]
 pub struct Parts {
     pub config: Arc<ServerConfig>,
-    pub keys: Arc<Keyring>,
+    pub access: Access,
 }
 
 /// What serves, and what it serves.
@@ -44,7 +44,8 @@ impl Live {
         change(&mut parts);
         let catalogue = self.dispatcher.backend().catalogue();
         let catalogue = catalogue.borrow().clone();
-        self.dispatcher.replace(Snapshot::new(parts.config.clone(), parts.keys.clone(), &catalogue));
+        let snapshot = Snapshot::with_access(parts.config.clone(), parts.access.clone(), &catalogue);
+        self.dispatcher.replace(snapshot);
     }
 
     /// Follows the backend's list of tools for as long as there is a backend.

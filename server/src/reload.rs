@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use mcp_server_config::ServerConfig;
 
-use crate::auth::keyring::Keyring;
 use crate::auth::obtain::{ObtainError, Obtained, obtain_again};
 use crate::auth::source;
 use crate::backend::content::DeclaredContent;
@@ -131,7 +130,7 @@ impl Reloader {
     }
 
     fn put_in_force(&mut self, loaded: Loaded, obtained: Obtained) {
-        let Loaded { config, tools, content, hash, unknown, notes } = loaded;
+        let Loaded { config, tools, content, rules, hash, unknown, notes } = loaded;
         let needs_restart = needs_restart(&self.started_with, &config);
         let count = tools.len();
         self.outbound.reconfigure(&config.service);
@@ -139,10 +138,10 @@ impl Reloader {
         self.tools.set_threads(config.service.performance.thread_pool_size());
         self.content.replace(content);
         self.log.set_level(config.service.logging.level());
-        let keys = Arc::new(Keyring::new(&obtained.keys));
         self.live.change(|parts| {
             parts.config = config;
-            parts.keys = keys;
+            parts.access.rules = rules;
+            parts.access.keys = Arc::new(parts.access.keys.followed_by(&obtained.keys));
         });
         self.seen.keys_file = obtained.file;
         self.seen.keys = self.read_keys();
@@ -170,9 +169,10 @@ impl Reloader {
         let config = self.live.parts().config;
         match self.obtain(&config) {
             Ok(obtained) => {
-                let keys = Arc::new(Keyring::new(&obtained.keys));
-                tracing::info!(keys = keys.len(), "the changed API keys are in force");
-                self.live.change(|parts| parts.keys = keys);
+                self.live.change(|parts| {
+                    parts.access.keys = Arc::new(parts.access.keys.followed_by(&obtained.keys));
+                });
+                tracing::info!(keys = obtained.keys.len(), "the changed API keys are in force");
                 self.board.change(|state| state.keys_error = None);
                 Outcome::Success
             }

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mcp_server_config::compile::content::{CompiledContent, compile_content};
-use mcp_server_config::compile::{CompiledTools, compile};
+
+use mcp_server_config::compile::{CompiledTools, compile, compile_rules};
 use mcp_server_config::load::Problem;
 use mcp_server_config::{
     Document, LogLevel, Origin, ServerConfig, UnknownKey, config_hash, load, render, validate,
 };
 
+use crate::auth::rules::Rules;
 use crate::environment::Environment;
 
 /// Where a configuration comes from, the later laid over the earlier: defaults, file, environment, flags.
@@ -37,6 +39,8 @@ pub struct Loaded {
     pub config: Arc<ServerConfig>,
     pub tools: CompiledTools,
     pub content: CompiledContent,
+    /// Who may call which tools; absent where everybody may call all.
+    pub rules: Option<Arc<Rules>>,
     /// Hash of the file's settings as [`render`] writes them, without environment and flags: who rendered the file can
     /// tell whether it is in force.
     pub hash: String,
@@ -116,6 +120,10 @@ impl Sources {
             violations.extend(broken);
             CompiledContent::default()
         });
+        let rules = compile_rules(&document.config.service.auth.rules).unwrap_or_else(|broken| {
+            violations.extend(broken);
+            Vec::new()
+        });
         violations.sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
         violations.dedup();
         let fatal = document.unknown.iter().filter(|key| key.fatal).map(|key| key.problem.clone());
@@ -129,6 +137,7 @@ impl Sources {
             config: Arc::new(config),
             tools,
             content,
+            rules: Rules::new(rules),
             hash: config_hash(&render(&of_file.config)),
             unknown,
             notes,

@@ -111,7 +111,7 @@ impl Board {
             "unhealthy_checks": unhealthy,
             "checks": checks,
             "tools": snapshot.tools(),
-            "auth": {"mode": service.auth.mode(), "keys": snapshot.auth.keys.len()},
+            "auth": {"mode": service.auth.mode(), "keys": snapshot.auth.access.keys.len()},
             "summary": Summary::of(&dispatcher.metrics, &process, &self.cpu),
             "process": {"residentBytes": process.resident_bytes, "openFds": process.open_fds, "threads": process.threads},
         });

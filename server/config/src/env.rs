@@ -43,8 +43,20 @@ const TABLE: &[(&str, Kind)] = &[
     ("http.allowedHosts", List),
     ("http.allowedOrigins", List),
     ("http.maxBody", Text),
+    ("http.publicURL", Text),
     ("auth.mode", Word(MODES)),
     ("auth.apiKeys.file", Text),
+    ("auth.maxFailuresPerMinute", Integer),
+    ("auth.oauth2.issuer", Text),
+    ("auth.oauth2.audiences", List),
+    ("auth.oauth2.jwksURL", Text),
+    ("auth.oauth2.algorithms", List),
+    ("auth.oauth2.requiredScopes", List),
+    ("auth.oauth2.clockSkew", Text),
+    ("auth.oauth2.introspection.url", Text),
+    ("auth.oauth2.introspection.clientID", Text),
+    ("auth.oauth2.introspection.clientSecret.file", Text),
+    ("auth.oauth2.introspection.clientSecret", Reference),
     ("logging.level", Word(LEVELS)),
     ("logging.format", Word(&["JSON", "Text"])),
     ("metrics.mode", Word(&["On", "Off"])),
@@ -151,12 +163,15 @@ fn is_ours(name: &str) -> bool {
 
 fn name_of(path: &str) -> String {
     let mut name = String::from("MCP_");
+    let mut before = '.';
     for c in path.chars() {
         match c {
             '.' => name.push('_'),
-            c if c.is_ascii_uppercase() => name.extend(['_', c]),
+            // A word begins; several capitals in a row (URL, ID) are one.
+            c if c.is_ascii_uppercase() && !before.is_ascii_uppercase() => name.extend(['_', c]),
             c => name.push(c.to_ascii_uppercase()),
         }
+        before = c;
     }
     name
 }

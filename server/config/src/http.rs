@@ -24,6 +24,11 @@ pub struct Http {
     /// Default: 4Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body: Option<ByteSize>,
+    /// The URL under which clients reach the MCP endpoint, exactly: OAuth clients ask for tokens for it, and its host is
+    /// an allowed one. Default: none. Example: https://mcp.example.com/mcp.
+    #[serde(rename = "publicURL", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$"))]
+    pub public_url: Option<String>,
 }
 
 impl Http {

@@ -7,6 +7,7 @@
 //! This crate does no input or output: text comes in, values and text go out.
 
 pub mod auth;
+pub mod auth_rules;
 pub mod cache;
 pub mod compat;
 #[cfg(feature = "compile")]
@@ -21,6 +22,7 @@ pub mod load;
 pub mod locate;
 pub mod logging;
 pub mod metrics;
+pub mod oauth;
 pub mod outbound;
 pub mod path;
 pub mod performance;
@@ -39,6 +41,7 @@ pub mod uri_template;
 pub mod validate;
 
 pub use auth::{Auth, AuthMode, AuthProcess};
+pub use auth_rules::{ClaimMatch, Rule};
 pub use cache::{Cache, CacheMode, Sharing, Store, ToolCache};
 pub use duration::Duration;
 pub use health::{HealthCheck, HealthChecks};
@@ -46,6 +49,7 @@ pub use http::{Http, HttpProcess};
 pub use load::{Document, LoadError, Origin, UnknownKey, load};
 pub use logging::{LogFormat, LogLevel, Logging};
 pub use metrics::{Metrics, MetricsMode, Otlp, PushGateway};
+pub use oauth::{Introspection, OAuth2, SignatureAlgorithm};
 pub use outbound::Outbound;
 pub use path::Path;
 pub use performance::{Batching, BatchingMode, Performance, Shedding};

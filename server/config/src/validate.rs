@@ -5,10 +5,11 @@ mod shared;
 use std::{collections::BTreeSet, fmt, net::SocketAddr};
 
 use crate::{
-    AuthMode, ByteSize, Duration, Path, Performance, SecretRef, ServerConfig, ServiceConfig,
+    ByteSize, Duration, Path, Performance, SecretRef, ServerConfig, ServiceConfig,
     constants::MAX_TOOLS, outbound::Exception,
 };
 
+mod auth;
 mod content;
 mod observe;
 
@@ -48,14 +49,6 @@ pub fn validate(config: &ServerConfig) -> Vec<Violation> {
     if let Some(key) = &process.auth.api_key {
         rules.secret("auth.apiKey", key);
     }
-    rules.check(
-        process.auth.oauth2.is_none() || config.service.auth.mode() == AuthMode::Disabled,
-        "auth.oauth2",
-        || {
-            "OAuth is not in force in this version, and nobody would be checked; use API keys (auth.apiKeys)"
-                .to_owned()
-        },
-    );
     rules.between("shutdown.delay", process.shutdown.delay, Duration::from_secs(0), Duration::from_secs(600));
     rules.between(
         "shutdown.timeout",
@@ -95,9 +88,7 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     rules.check((least..=most).contains(&config.http.max_body()), "http.maxBody", || {
         format!("must be from {least} to {most}")
     });
-    if let Some(keys) = &config.auth.api_keys {
-        rules.secret("auth.apiKeys", keys);
-    }
+    rules.auth(config);
     rules.metrics(&config.metrics);
     rules.health(&config.health);
     rules.check(
@@ -242,7 +233,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Http, HttpProcess, Shutdown, Tool, auth::OAuth2};
+    use crate::{Http, HttpProcess, OAuth2, Shutdown, Tool};
 
     fn shown(config: &ServerConfig) -> Vec<String> {
         validate(config).iter().map(ToString::to_string).collect()
@@ -265,6 +256,7 @@ mod tests {
             allowed_hosts: vec!["ok.example.com".into(), "https://no".into()],
             allowed_origins: vec!["app.example.com".into()],
             max_body: Some(ByteSize::from_mib(65)),
+            ..Http::default()
         };
         config.service.auth.api_keys = Some(SecretRef::default());
         config.service.performance = Performance {
@@ -286,7 +278,7 @@ mod tests {
             max_connections: Some(0),
             ..HttpProcess::default()
         };
-        config.process.auth.oauth2 = Some(OAuth2::default());
+        config.service.auth.oauth2 = Some(OAuth2::default());
         config.process.shutdown = Shutdown { delay: Some(Duration::from_secs(601)), timeout: None };
         config.service.rate_limit.burst = Some(0);
         insta::assert_snapshot!(shown(&config).join("\n"), @r#"
@@ -295,6 +287,8 @@ mod tests {
         http.allowedOrigins[0]: "app.example.com" is not an origin; write scheme, host and perhaps a port, as in https://app.example.com
         http.maxBody: must be from 1Ki to 64Mi
         auth.apiKeys: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        auth.oauth2.issuer: must be set: the URL of the authorization server, exactly as its tokens write it
+        auth.oauth2.audiences: must be set, or http.publicURL: without an audience, tokens made for other servers would be accepted
         performance.maxConcurrentRequests: must be from 1 to 100000
         performance.requestTimeout: must be from 1ms to 10m
         performance.queueTimeout: must be from 1ms to 10m
@@ -308,7 +302,6 @@ mod tests {
         http.address: "localhost" is not an address; write an IP address and a port, as in 127.0.0.1:8080
         http.path: "mcp" is not a path; write one that begins with a slash, as in /mcp
         http.maxConnections: must be from 1 to 1000000
-        auth.oauth2: OAuth is not in force in this version, and nobody would be checked; use API keys (auth.apiKeys)
         shutdown.delay: must be from 0s to 10m
         "#);
     }

@@ -51,6 +51,8 @@ pub struct Generated {
 pub fn needed(config: &ServerConfig, found: &Found) -> bool {
     let nothing_given = config.service.auth.api_keys.is_none() && config.process.auth.api_key.is_none();
     config.service.auth.mode() == AuthMode::Required
+        // Whoever has tokens needs no key, unless one is asked for.
+        && (config.service.auth.oauth2.is_none() || found.missing_file.is_some())
         && found.keys.is_empty()
         && (nothing_given || found.missing_file.is_some() || found.needs_cluster)
 }
@@ -92,7 +94,7 @@ fn kept(file: &Path) -> Result<Option<Vec<Key>>, GenerateError> {
 }
 
 /// 256 random bits in base64url.
-fn random_key() -> String {
+pub(super) fn random_key() -> String {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system has randomness");
     BASE64_URL_SAFE_NO_PAD.encode(bytes)

@@ -2,35 +2,72 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::auth::principal::{Principal, PrincipalKind};
+use crate::auth::fingerprint::Fingerprint;
+use crate::auth::principal::{Limit, Principal, PrincipalKind, sorted_scopes};
 
-/// A longer key is wrong without looking at it.
-const MAX_KEY: usize = 4096;
-
-/// An API key and the name of its holder.
+/// An API key, and what is known of its holder.
 #[derive(Clone, Debug)]
 pub struct Key {
     pub id: String,
-    pub key: SecretString,
+    pub fingerprint: Fingerprint,
+    /// The key itself, where it is kept in clear.
+    pub plain: Option<SecretString>,
+    pub scopes: Vec<String>,
+    /// From when on it is refused.
+    pub expires: Option<SystemTime>,
+    pub limit: Option<Limit>,
 }
 
 impl Key {
+    /// A key that is known in clear, without scopes, expiry and limit.
     #[must_use]
     pub fn new(id: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { id: id.into(), key: SecretString::from(key.into()) }
+        let key = key.into();
+        let fingerprint = Fingerprint::of(key.as_bytes());
+        Self { plain: Some(SecretString::from(key)), ..Self::hashed(id, fingerprint) }
+    }
+
+    /// A key of which only the digest is known.
+    #[must_use]
+    pub fn hashed(id: impl Into<String>, fingerprint: Fingerprint) -> Self {
+        Self { id: id.into(), fingerprint, plain: None, scopes: Vec::new(), expires: None, limit: None }
+    }
+
+    fn principal(&self) -> Principal {
+        Principal {
+            scopes: sorted_scopes(self.scopes.iter().map(String::as_str)),
+            limit: self.limit,
+            ..Principal::new(self.id.as_str(), PrincipalKind::ApiKey)
+        }
     }
 }
 
-/// Digests of all keys under a secret that lives as long as this ring. A digest hides how much of a key was guessed,
-/// and all digests have one length.
+/// Digests of all keys under a secret that lives as long as the process. A digest hides how much of a key was guessed,
+/// and all digests have one length, whether the file has the key or its SHA-256.
 pub struct Keyring {
     secret: hmac::Key,
-    entries: Vec<(Arc<Principal>, [u8; 32])>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    principal: Arc<Principal>,
+    tag: [u8; 32],
+    expires: Option<SystemTime>,
+}
+
+/// What a ring knows of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Holder(Arc<Principal>),
+    /// It was good until some time ago.
+    Expired,
+    Unknown,
 }
 
 impl Keyring {
@@ -38,15 +75,22 @@ impl Keyring {
     pub fn new(keys: &[Key]) -> Self {
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).expect("the operating system has randomness");
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, &seed);
-        let entries = keys
-            .iter()
-            .map(|key| {
-                let principal = Principal { id: Arc::from(key.id.as_str()), kind: PrincipalKind::ApiKey };
-                (Arc::new(principal), digest(&secret, key.key.expose_secret().as_bytes()))
-            })
-            .collect();
-        Self { secret, entries }
+        Self { secret: hmac::Key::new(hmac::HMAC_SHA256, &seed), entries: Vec::new() }.followed_by(keys)
+    }
+
+    /// The ring after a reload: who was in it and has not changed is the same principal as before.
+    #[must_use]
+    pub fn followed_by(&self, keys: &[Key]) -> Self {
+        let entry = |key: &Key| {
+            let principal = key.principal();
+            let before = self.entries.iter().find(|entry| *entry.principal == principal);
+            Entry {
+                principal: before.map_or_else(|| Arc::new(principal), |entry| entry.principal.clone()),
+                tag: tag(&self.secret, &key.fingerprint),
+                expires: key.expires,
+            }
+        };
+        Self { secret: self.secret.clone(), entries: keys.iter().map(entry).collect() }
     }
 
     #[must_use]
@@ -59,19 +103,22 @@ impl Keyring {
         self.entries.is_empty()
     }
 
-    /// The holder of the presented key. Takes the same time for every key that is not in the ring, and looks at all entries
-    /// for one that is.
+    /// The holder of the key with this fingerprint. Takes the same time for every key that is not in the ring, and looks
+    /// at all entries for one that is.
     #[must_use]
-    pub fn find(&self, presented: &[u8]) -> Option<Arc<Principal>> {
-        if presented.len() > MAX_KEY {
-            return None;
-        }
-        let presented = digest(&self.secret, presented);
+    pub fn find(&self, presented: &Fingerprint) -> Found {
+        let presented = tag(&self.secret, presented);
         let mut found = u32::MAX;
-        for (index, (_, digest)) in (0_u32..).zip(&self.entries) {
-            found.conditional_assign(&index, digest.ct_eq(&presented));
+        for (index, entry) in (0_u32..).zip(&self.entries) {
+            found.conditional_assign(&index, entry.tag.ct_eq(&presented));
         }
-        self.entries.get(found as usize).map(|(principal, _)| principal.clone())
+        match self.entries.get(found as usize) {
+            Some(entry) if entry.expires.is_some_and(|expires| expires <= SystemTime::now()) => {
+                Found::Expired
+            }
+            Some(entry) => Found::Holder(entry.principal.clone()),
+            None => Found::Unknown,
+        }
     }
 }
 
@@ -87,32 +134,69 @@ impl fmt::Debug for Keyring {
     }
 }
 
-fn digest(secret: &hmac::Key, text: &[u8]) -> [u8; 32] {
-    let tag = hmac::sign(secret, text);
+fn tag(secret: &hmac::Key, fingerprint: &Fingerprint) -> [u8; 32] {
+    let tag = hmac::sign(secret, fingerprint.bytes());
     tag.as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn find(ring: &Keyring, key: &str) -> Found {
+        ring.find(&Fingerprint::of(key.as_bytes()))
+    }
 
     #[test]
     fn finds_each_key_and_no_other() {
-        let keys: Vec<_> = (0..50).map(|n| Key::new(format!("id-{n}"), format!("key-{n}"))).collect();
+        // Every other one is known by its digest only.
+        let keys: Vec<_> = (0..50)
+            .map(|n| match (format!("id-{n}"), format!("key-{n}")) {
+                (id, key) if n % 2 == 0 => Key::new(id, key),
+                (id, key) => Key::hashed(id, Fingerprint::of(key.as_bytes())),
+            })
+            .collect();
         let ring = Keyring::new(&keys);
         for n in 0..50 {
-            let found = ring.find(format!("key-{n}").as_bytes()).unwrap();
+            let Found::Holder(found) = find(&ring, &format!("key-{n}")) else { panic!("key {n}") };
             assert_eq!(*found.id, *format!("id-{n}"));
         }
         for wrong in ["", "key-", "key-50", "KEY-1", "key-1 "] {
-            assert_eq!(ring.find(wrong.as_bytes()), None, "{wrong:?}");
+            assert_eq!(find(&ring, wrong), Found::Unknown, "{wrong:?}");
         }
-        assert_eq!(ring.find(&vec![b'x'; MAX_KEY + 1]), None);
+    }
+
+    #[test]
+    fn a_key_is_good_until_it_expires() {
+        let at = |expires| Key { expires: Some(expires), ..Key::new("a", "k") };
+        let (hour, now) = (Duration::from_secs(3600), SystemTime::now());
+        assert!(matches!(find(&Keyring::new(&[at(now + hour)]), "k"), Found::Holder(_)));
+        assert_eq!(find(&Keyring::new(&[at(now - hour)]), "k"), Found::Expired);
+        assert_eq!(find(&Keyring::new(&[at(now - hour)]), "x"), Found::Unknown);
+    }
+
+    #[test]
+    fn a_reload_keeps_who_did_not_change() {
+        let key = |id: &str, scopes: &[&str]| Key {
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            ..Key::new(id, format!("key-of-{id}"))
+        };
+        let before = Keyring::new(&[key("a", &["x"]), key("b", &[])]);
+        let after = before.followed_by(&[key("b", &["y"]), key("a", &["x"]), key("c", &[])]);
+        let holder = |ring: &Keyring, id: &str| match find(ring, &format!("key-of-{id}")) {
+            Found::Holder(holder) => holder,
+            other => panic!("{id}: {other:?}"),
+        };
+        assert!(Arc::ptr_eq(&holder(&before, "a"), &holder(&after, "a")));
+        assert!(!Arc::ptr_eq(&holder(&before, "b"), &holder(&after, "b")));
+        assert!(holder(&after, "b").has_scope("y") && &*holder(&after, "c").id == "c");
     }
 
     #[test]
     fn shows_no_key() {
         let key = Key::new("ci", "canary-5f1d");
-        assert!(!format!("{key:?} {:?}", Keyring::new(std::slice::from_ref(&key))).contains("canary"));
+        let shown = format!("{key:?} {:?}", Keyring::new(std::slice::from_ref(&key)));
+        assert!(!shown.contains("canary") && !shown.contains(&key.fingerprint.to_hex()[..8]), "{shown}");
     }
 }

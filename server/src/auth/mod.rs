@@ -1,45 +1,82 @@
 //! Who calls. Decided from the headers, before a byte of the body is read.
 //!
-//! An API key is not OAuth: a refusal names no authorization server, so that no client goes looking for one.
+//! An API key is not OAuth: where there are only keys, a refusal names no authorization server, so that no client goes
+//! looking for one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
-use mcp_server_config::AuthMode;
+use http::{HeaderMap, HeaderValue, Uri};
+use mcp_server_config::{AuthMode, ServerConfig};
 
-use crate::auth::keyring::Keyring;
+use crate::auth::access::Access;
+use crate::auth::credential::{Presented, Unreadable, presented};
+use crate::auth::failures::Failures;
+use crate::auth::fingerprint::Fingerprint;
+use crate::auth::keyring::Found;
+use crate::auth::metrics::{AuthMetrics, Kind};
+use crate::auth::oauth::metadata::{Challenge, Metadata};
+use crate::auth::oauth::{Invalid, Verdict};
 use crate::auth::principal::Principal;
+use crate::protocol::errors::{Code, Fault};
 
+pub mod access;
+pub mod credential;
+pub mod failures;
+pub mod fingerprint;
 pub mod generate;
 pub mod keyring;
 pub mod keys_file;
+pub mod manage;
+pub mod metrics;
+pub mod oauth;
 pub mod obtain;
 pub mod places;
 pub mod principal;
+pub mod rules;
 pub mod source;
 
-/// The other header that carries a key, without a scheme.
-pub const API_KEY_HEADER: &str = "x-api-key";
+pub use credential::API_KEY_HEADER;
 
 /// Who is let in.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub mode: AuthMode,
-    pub keys: Arc<Keyring>,
+    pub access: Access,
+    /// What clients are told of OAuth; absent where there is none, and where nobody said how clients call this server.
+    pub metadata: Option<Metadata>,
 }
 
 /// Why a caller was not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    #[error("an API key is required: send it as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\"")]
+    /// Nothing was presented, and something has to be.
     Missing,
-    #[error("the API key is not valid")]
+    /// What was presented cannot be read.
+    Unreadable(Unreadable),
+    /// No key of ours, and no token.
     Wrong,
-    #[error(
-        "the credentials cannot be read: send one API key as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\""
-    )]
-    Malformed,
+    /// A key of ours, once.
+    Expired,
+    /// A token that is not accepted.
+    Token(Invalid),
+    /// A good token for too little.
+    Insufficient,
+    /// Nobody can say just now whether the token is good.
+    Unavailable,
+    /// Too many wrong ones came from this address.
+    TooMany(Duration),
+}
+
+/// A refusal as the caller reads it.
+#[derive(Debug)]
+pub struct Denied {
+    pub fault: Fault,
+    /// The value of `WWW-Authenticate`, where other credentials would help.
+    pub challenge: Option<HeaderValue>,
+    /// In seconds.
+    pub retry_after: Option<u32>,
 }
 
 impl Refusal {
@@ -48,117 +85,206 @@ impl Refusal {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Unreadable(_) => "malformed",
             Self::Wrong => "wrong",
-            Self::Malformed => "malformed",
+            Self::Expired => "expired",
+            Self::Token(invalid) => invalid.reason(),
+            Self::Insufficient => "insufficient_scope",
+            Self::Unavailable => "unavailable",
+            Self::TooMany(_) => "too_many_failures",
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750, section 3): without an error where nothing was sent.
-    #[must_use]
-    pub const fn challenge(self) -> &'static str {
-        match self {
-            Self::Missing => "Bearer",
-            Self::Wrong => "Bearer error=\"invalid_token\"",
-            Self::Malformed => "Bearer error=\"invalid_request\"",
-        }
+    /// Whether it may have been a guess.
+    const fn is_failure(self) -> bool {
+        matches!(self, Self::Wrong | Self::Expired | Self::Token(_))
     }
 }
 
 impl Policy {
+    /// The policy of a configuration.
+    #[must_use]
+    pub fn new(config: &ServerConfig, access: Access) -> Self {
+        let metadata = Metadata::of(&config.service, config.process.http.path());
+        Self { mode: config.service.auth.mode(), access, metadata }
+    }
+
     /// Lets everybody in: what standard input and output need, whose other end started this process.
     #[must_use]
     pub fn open() -> Self {
-        Self { mode: AuthMode::Disabled, keys: Arc::new(Keyring::default()) }
+        Self { mode: AuthMode::Disabled, access: Access::default(), metadata: None }
     }
 
-    /// The holder of the caller's key; none where the caller has none and needs none.
+    /// The caller; none where it presents nothing and needs nothing.
     ///
     /// # Errors
     /// Where the caller is not let in.
-    pub fn identify(&self, headers: &HeaderMap) -> Result<Option<Arc<Principal>>, Refusal> {
+    pub async fn identify(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        address: IpAddr,
+        failures: &Failures,
+        metrics: &AuthMetrics,
+    ) -> Result<Option<Arc<Principal>>, Refusal> {
         if self.mode == AuthMode::Disabled {
             return Ok(None);
         }
-        match presented(headers)? {
-            Some(key) => self.keys.find(key).map(Some).ok_or(Refusal::Wrong),
-            None if self.mode == AuthMode::Optional => Ok(None),
-            None => Err(Refusal::Missing),
+        let refused = |kind: Kind, refusal: Refusal| {
+            metrics.refused(kind, refusal.reason());
+            Err(refusal)
+        };
+        let presented = match presented(uri, headers) {
+            Ok(Some(presented)) => presented,
+            Ok(None) if self.mode == AuthMode::Optional => {
+                metrics.ok(Kind::Nothing);
+                return Ok(None);
+            }
+            Ok(None) => return refused(Kind::Nothing, Refusal::Missing),
+            Err(unreadable) => return refused(Kind::Nothing, Refusal::Unreadable(unreadable)),
+        };
+        let wait = failures.wait(address);
+        match self.settle(presented, wait).await {
+            (kind, Ok(principal)) => {
+                if let Some(wait) = wait.filter(|_| !failures.knows(address, &principal)) {
+                    // A guess must not learn that it was right.
+                    return refused(kind, Refusal::TooMany(wait));
+                }
+                failures.good(address, &principal);
+                metrics.ok(kind);
+                Ok(Some(principal))
+            }
+            (kind, Err(refusal)) => {
+                if let Some(wait) = wait {
+                    return refused(kind, Refusal::TooMany(wait));
+                }
+                if refusal.is_failure() {
+                    failures.note(address);
+                }
+                refused(kind, refusal)
+            }
         }
+    }
+
+    /// Whose secret it is. Where an address has to `wait`, only what costs next to nothing is looked at.
+    async fn settle(
+        &self,
+        presented: Presented<'_>,
+        wait: Option<Duration>,
+    ) -> (Kind, Result<Arc<Principal>, Refusal>) {
+        let fingerprint = Fingerprint::of(presented.secret);
+        let oauth = self.access.oauth.as_ref().filter(|_| presented.bearer);
+        if let Some(verdict) = oauth.and_then(|oauth| oauth.recall(&fingerprint)) {
+            return (Kind::Token, as_result(verdict));
+        }
+        match self.access.keys.find(&fingerprint) {
+            Found::Holder(principal) => return (Kind::ApiKey, Ok(principal)),
+            Found::Expired => return (Kind::ApiKey, Err(Refusal::Expired)),
+            Found::Unknown => {}
+        }
+        match oauth {
+            None => (Kind::ApiKey, Err(Refusal::Wrong)),
+            Some(_) if wait.is_some() => (Kind::Token, Err(Refusal::Wrong)),
+            // Rare, and larger than everything else.
+            Some(oauth) => {
+                let verdict = Box::pin(oauth.verify(presented.secret, fingerprint)).await;
+                (Kind::Token, as_result(verdict))
+            }
+        }
+    }
+
+    /// A refusal in words.
+    #[must_use]
+    pub fn deny(&self, refusal: Refusal) -> Denied {
+        let with_tokens = self.access.oauth.is_some();
+        let code = match refusal {
+            Refusal::Missing
+            | Refusal::Wrong
+            | Refusal::Expired
+            | Refusal::Token(_)
+            | Refusal::Unreadable(Unreadable::Scheme) => Code::Unauthorized,
+            Refusal::Unreadable(_) => Code::MalformedCredentials,
+            Refusal::Insufficient => Code::Forbidden,
+            Refusal::Unavailable => Code::AuthUnavailable,
+            Refusal::TooMany(_) => Code::TooManyRequests,
+        };
+        let description = match refusal {
+            // What is wrong with a token is known to its holder; of a key nothing is told.
+            Refusal::Token(invalid) => Some(described(invalid)),
+            _ => None,
+        };
+        let error = match refusal {
+            Refusal::Missing | Refusal::Unreadable(Unreadable::Scheme) => None,
+            Refusal::Unreadable(_) => Some("invalid_request"),
+            Refusal::Wrong | Refusal::Expired | Refusal::Token(_) => Some("invalid_token"),
+            Refusal::Insufficient => Some("insufficient_scope"),
+            Refusal::Unavailable | Refusal::TooMany(_) => return self.later(code, refusal),
+        };
+        let challenge = Challenge { error, description }.header(self.metadata.as_ref());
+        let send = if with_tokens {
+            "send an access token as \"Authorization: Bearer <token>\", or an API key so or as \"X-API-Key: <key>\""
+        } else {
+            "send it as \"Authorization: Bearer <key>\" or \"X-API-Key: <key>\""
+        };
+        let message = match refusal {
+            Refusal::Missing if with_tokens => format!("authentication is required: {send}"),
+            Refusal::Missing => format!("an API key is required: {send}"),
+            Refusal::Unreadable(Unreadable::InUrl) => {
+                "access tokens are not taken from the URL; send them as \"Authorization: Bearer <token>\"".to_owned()
+            }
+            Refusal::Unreadable(_) if with_tokens => format!("the credentials cannot be read: {send}"),
+            Refusal::Unreadable(_) => {
+                "the credentials cannot be read: send one API key as \"Authorization: Bearer <key>\" or \
+                 \"X-API-Key: <key>\""
+                    .to_owned()
+            }
+            Refusal::Insufficient => {
+                "the access token is not for this server's scopes; ask for one with the scopes in WWW-Authenticate"
+                    .to_owned()
+            }
+            _ if with_tokens => match description {
+                Some(description) => format!("the access token is not accepted: {description}"),
+                None => "the API key or access token is not valid".to_owned(),
+            },
+            _ => "the API key is not valid".to_owned(),
+        };
+        Denied { fault: Fault::new(code, message), challenge: Some(challenge), retry_after: None }
+    }
+
+    fn later(&self, code: Code, refusal: Refusal) -> Denied {
+        let (message, seconds) = match refusal {
+            Refusal::TooMany(wait) => (
+                "too many wrong credentials came from this address; wait, and send the right ones",
+                u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1),
+            ),
+            _ => ("the authorization server cannot be asked just now; try again shortly", 5),
+        };
+        Denied { fault: Fault::new(code, message), challenge: None, retry_after: Some(seconds) }
     }
 }
 
-/// The one key that a caller presents.
-fn presented(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
-    let mut found = None;
-    let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| bearer(value.as_bytes()));
-    let plain = headers.get_all(API_KEY_HEADER).iter().map(|value| Some(value.as_bytes().trim_ascii()));
-    for key in bearers.chain(plain) {
-        let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::Malformed)?;
-        // The same key twice is odd but clear; two keys are not: which one is the caller?
-        if found.replace(key).is_some_and(|earlier: &[u8]| earlier != key) {
-            return Err(Refusal::Malformed);
-        }
+fn as_result(verdict: Verdict) -> Result<Arc<Principal>, Refusal> {
+    match verdict {
+        Verdict::Good(principal) => Ok(principal),
+        Verdict::Insufficient => Err(Refusal::Insufficient),
+        Verdict::Invalid(invalid) => Err(Refusal::Token(invalid)),
+        Verdict::Unavailable => Err(Refusal::Unavailable),
     }
-    Ok(found)
 }
 
-/// The token of the scheme `Bearer`, which is written in any case (RFC 9110, section 11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+/// What the holder of a token can do something about; a forger learns no more than that it did not work.
+const fn described(invalid: Invalid) -> &'static str {
+    match invalid {
+        Invalid::Expired => "the token has expired",
+        Invalid::NotYet => "the token is not valid yet",
+        Invalid::Audience => "the token was not made for this server",
+        Invalid::Issuer => "the token is of another issuer",
+        Invalid::Inactive => "the token is not active",
+        Invalid::Shape | Invalid::Algorithm | Invalid::UnknownKey | Invalid::Signature | Invalid::Claims => {
+            "the token is not valid"
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::auth::keyring::Key;
-    use http::HeaderValue;
-
-    fn policy(mode: AuthMode) -> Policy {
-        let keys = vec![Key::new("ci", "secret-of-ci"), Key::new("ops", "secret-of-ops")];
-        Policy { mode, keys: Arc::new(Keyring::new(&keys)) }
-    }
-
-    fn identify(mode: AuthMode, pairs: &[(&'static str, &'static str)]) -> Result<Option<String>, Refusal> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        policy(mode).identify(&headers).map(|principal| principal.map(|principal| principal.id.to_string()))
-    }
-
-    #[test]
-    fn who_is_let_in() {
-        let ci = || Ok(Some("ci".to_owned()));
-        for (pairs, required, optional) in [
-            (&[][..], Err(Refusal::Missing), Ok(None)),
-            (&[("authorization", "Bearer secret-of-ci")], ci(), ci()),
-            (&[("authorization", "bEARER  secret-of-ci ")], ci(), ci()),
-            (&[("x-api-key", "secret-of-ci")], ci(), ci()),
-            (&[("x-api-key", "secret-of-ci"), ("authorization", "Bearer secret-of-ci")], ci(), ci()),
-            (
-                &[("x-api-key", "secret-of-ops"), ("authorization", "Bearer secret-of-ci")],
-                Err(Refusal::Malformed),
-                Err(Refusal::Malformed),
-            ),
-            (&[("authorization", "Bearer secret-of-c")], Err(Refusal::Wrong), Err(Refusal::Wrong)),
-            (&[("x-api-key", "nonsense")], Err(Refusal::Wrong), Err(Refusal::Wrong)),
-            (&[("authorization", "Basic Y2k6c2VjcmV0")], Err(Refusal::Malformed), Err(Refusal::Malformed)),
-            (&[("authorization", "Bearer ")], Err(Refusal::Malformed), Err(Refusal::Malformed)),
-            (&[("authorization", "Bearer")], Err(Refusal::Malformed), Err(Refusal::Malformed)),
-            (&[("x-api-key", "")], Err(Refusal::Malformed), Err(Refusal::Malformed)),
-        ] {
-            assert_eq!(identify(AuthMode::Required, pairs), required, "{pairs:?}");
-            assert_eq!(identify(AuthMode::Optional, pairs), optional, "{pairs:?}");
-            assert_eq!(identify(AuthMode::Disabled, pairs), Ok(None), "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn no_keys_let_nobody_in() {
-        let policy = Policy { mode: AuthMode::Required, keys: Arc::new(Keyring::default()) };
-        let mut headers = HeaderMap::new();
-        headers.insert("x-api-key", HeaderValue::from_static("anything"));
-        assert_eq!(policy.identify(&headers), Err(Refusal::Wrong));
-    }
-}
+mod tests;

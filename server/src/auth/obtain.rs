@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use mcp_server_config::{AuthMode, ServerConfig};
+use secrecy::SecretString;
 
 use crate::auth::generate::{self, GenerateError};
 use crate::auth::keyring::Key;
@@ -23,11 +24,29 @@ pub enum ObtainError {
     Gone(PathBuf),
 }
 
-/// Keys, and the file that holds them, if one does.
+/// Keys and secrets.
 #[derive(Debug, Default)]
 pub struct Obtained {
     pub keys: Vec<Key>,
+    /// The file that holds the keys, if one does.
     pub file: Option<PathBuf>,
+    /// How many keys a file of the user's holds in clear.
+    pub plain: usize,
+    /// With what the server asks an authorization server about tokens.
+    pub client_secret: Option<SecretString>,
+}
+
+impl Obtained {
+    /// Says what could be kept more safely.
+    pub fn warn(&self) {
+        if let (Some(file), 1..) = (&self.file, self.plain) {
+            tracing::warn!(
+                file = %file.display(),
+                keys = self.plain,
+                "the file holds API keys in clear; `mcp-server keys add` stores only their SHA-256"
+            );
+        }
+    }
 }
 
 /// Reads the keys, or makes one where one is required and nothing holds any.
@@ -43,6 +62,7 @@ pub fn obtain(
         return Ok(Obtained::default());
     }
     let found = source::read(config, environment)?;
+    let client_secret = source::client_secret(config, environment)?;
     if generate::needed(config, &found) {
         let made = generate::generate(address, &found, environment)?;
         match &made.told {
@@ -51,16 +71,17 @@ pub fn obtain(
                 tracing::info!(file = %made.file.display(), "using the API key that was generated before")
             }
         }
-        return Ok(Obtained { keys: made.keys, file: Some(made.file) });
+        return Ok(Obtained { keys: made.keys, file: Some(made.file), plain: 0, client_secret });
     }
     let file = source::file(config).filter(|file| file.exists()).map(PathBuf::from);
     if let Some(missing) = found.missing_file {
         tracing::warn!(file = %missing.display(), "the API keys file does not exist");
     }
-    if found.keys.is_empty() && config.service.auth.mode() == AuthMode::Required {
+    let required = config.service.auth.mode() == AuthMode::Required;
+    if found.keys.is_empty() && required && config.service.auth.oauth2.is_none() {
         tracing::warn!("authentication is required and there are no API keys: every caller is refused");
     }
-    Ok(Obtained { keys: found.keys, file })
+    Ok(Obtained { keys: found.keys, file, plain: found.plain, client_secret })
 }
 
 /// Reads the keys again after something changed. Nothing is made up while serving unless the configuration has come to

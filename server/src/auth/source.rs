@@ -4,11 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mcp_server_config::{SecretRef, ServerConfig};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::keyring::Key;
 use crate::auth::keys_file::{self, KeysError};
 use crate::environment::Environment;
+use crate::secret::{self, SecretError};
 
 /// Why keys could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +20,16 @@ pub enum SourceError {
     Keys { place: String, source: KeysError },
     #[error("the environment variable {0}, which should hold API keys, is not set")]
     NoVariable(String),
+    #[error("auth.oauth2.introspection.clientSecret cannot be had")]
+    ClientSecret(#[source] SecretError),
 }
 
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
     pub keys: Vec<Key>,
+    /// How many keys the file holds in clear.
+    pub plain: usize,
     /// Where `auth.apiKeys` points to a file that does not exist.
     pub missing_file: Option<PathBuf>,
     /// A Secret of a cluster was named, and this is none.
@@ -45,7 +50,12 @@ pub fn read(config: &ServerConfig, environment: &Environment) -> Result<Found, S
     let mut found = Found::default();
     for secret in [&config.service.auth.api_keys, &config.process.auth.api_key].into_iter().flatten() {
         match follow(secret, environment)? {
-            Followed::Keys(keys) => keys.into_iter().for_each(|key| add(&mut found.keys, key)),
+            Followed::Keys(keys) => {
+                if secret.file.is_some() {
+                    found.plain += keys.iter().filter(|key| key.plain.is_some()).count();
+                }
+                keys.into_iter().for_each(|key| add(&mut found.keys, key));
+            }
             Followed::NoFile(path) => found.missing_file = Some(path),
             Followed::NeedsCluster => found.needs_cluster = true,
         }
@@ -53,9 +63,27 @@ pub fn read(config: &ServerConfig, environment: &Environment) -> Result<Found, S
     Ok(found)
 }
 
+/// The secret with which the server asks about tokens, where it does.
+///
+/// # Errors
+/// Where it is not at the place that the configuration names.
+pub fn client_secret(
+    config: &ServerConfig,
+    environment: &Environment,
+) -> Result<Option<SecretString>, SourceError> {
+    let oauth2 = config.service.auth.oauth2.as_ref();
+    let introspection = oauth2.and_then(|oauth2| oauth2.introspection.as_ref());
+    let reference = introspection.and_then(|introspection| introspection.client_secret.as_ref());
+    let secret = reference.map(|reference| secret::read(reference, environment)).transpose();
+    let secret = secret.map_err(SourceError::ClientSecret)?;
+    // Whoever writes a secret into a file ends the line; no secret ends so.
+    Ok(secret
+        .map(|secret| SecretString::from(secret.expose_secret().trim_end_matches(['\r', '\n']).to_owned())))
+}
+
 /// A key that is given twice, in the file and by itself, is one key.
 fn add(keys: &mut Vec<Key>, key: Key) {
-    if !keys.iter().any(|other| other.key.expose_secret() == key.key.expose_secret()) {
+    if !keys.iter().any(|other| other.fingerprint == key.fingerprint) {
         keys.push(key);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::app::StartError;
 use crate::auth::keyring::Key;
@@ -51,8 +51,9 @@ pub fn find(
         let text = sources.read().map_err(|source| StartError::Read { name: sources.name(), source })?;
         let loaded = sources.load(&text)?;
         let found = source::read(&loaded.config, environment)?;
-        if !found.keys.is_empty() {
-            return Ok(first(found.keys));
+        // Of a key that is kept as a digest, nothing can be sent.
+        if let Some(key) = first(found.keys) {
+            return Ok(Some(key));
         }
     }
     let Some(record) = Places::find(environment).and_then(|places| places.recall(url.host(), url.port()))
@@ -67,13 +68,14 @@ pub fn find(
 }
 
 fn first(keys: Vec<Key>) -> Option<SecretString> {
-    keys.into_iter().next().map(|key| SecretString::from(key.key.expose_secret().to_owned()))
+    keys.into_iter().find_map(|key| key.plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::places::ServerRecord;
+    use secrecy::ExposeSecret as _;
 
     #[test]
     fn the_nearest_key_is_taken() {

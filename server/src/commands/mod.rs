@@ -15,6 +15,7 @@ use crate::reload::{chain, refused};
 use crate::settings::{self, Flags, Sources};
 
 mod health;
+mod keys;
 
 /// Runs a subcommand.
 pub async fn run(command: Command) -> ExitCode {
@@ -24,6 +25,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::CheckConfig { file } => check_config(file, environment),
         Command::PrintConfig { defaults, file } => print_config(file, defaults, &environment),
         Command::Health { url, config } => health::run(url, config, environment).await,
+        Command::Keys(arguments) => keys::run(arguments, environment),
         Command::Call(arguments) => client::run(arguments, &environment).await,
     }
 }

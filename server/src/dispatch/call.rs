@@ -59,11 +59,16 @@ impl Dispatcher {
         // Route.
         let Route { target, tool } = route::find(request, snapshot, body)?;
         if let Some(tool) = tool {
+            // First of all, so that nothing tells of a tool that the caller may not know of.
+            let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
+            let unknown = || route::not_found(&target, request.era);
+            allow::check(snapshot, &arrival.caller, tool, arguments, unknown).await.inspect_err(|_| {
+                self.metrics.auth.denied.inc();
+            })?;
             record.tool(&tool.name);
             if let (Era::Modern, Some(headers)) = (request.era, arrival.headers) {
                 headers::check_properties(headers, &tool.mirrored, request.params.arguments)?;
             }
-            allow::check(snapshot, &arrival.caller, tool)?;
         }
         match limit::check(&self.limiter, snapshot, &arrival.caller, tool).await {
             Ok(()) => {}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::principal::Caller;
 use crate::dispatch::head::{Note, Request};
 use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::lists::List;
@@ -23,7 +24,11 @@ pub(super) fn take_note(note: &Note<'_>, in_flight: Option<&InFlight>) {
 }
 
 /// Answers a request for which everything is at hand; none for one that takes work.
-pub(super) fn answer(request: &Request<'_>, snapshot: &Arc<Snapshot>) -> Option<Result<Message, Fault>> {
+pub(super) fn answer(
+    request: &Request<'_>,
+    snapshot: &Arc<Snapshot>,
+    caller: &Caller,
+) -> Option<Result<Message, Fault>> {
     let id = request.id;
     Some(match request.method {
         Method::Discover => Ok(answer::result(id, &snapshot.discover)),
@@ -34,7 +39,10 @@ pub(super) fn answer(request: &Request<'_>, snapshot: &Arc<Snapshot>) -> Option<
         Method::Ping => Ok(answer::result(id, &bytes::Bytes::from_static(b"{}"))),
         // Nothing is remembered of a client, the level of its messages included: each call sends them from Info on.
         Method::SetLogLevel => Ok(answer::result(id, &bytes::Bytes::from_static(b"{}"))),
-        Method::ToolsList => page(request, &snapshot.lists.tools),
+        Method::ToolsList => match &snapshot.views {
+            None => page(request, &snapshot.lists.tools),
+            Some(views) => page(request, &views.tools(caller.principal.as_deref())),
+        },
         Method::PromptsList => page(request, &snapshot.lists.prompts),
         Method::ResourcesList => page(request, &snapshot.lists.resources),
         Method::ResourceTemplatesList => page(request, &snapshot.lists.templates),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc::Sender;
 
+use crate::auth::failures::Failures;
 use crate::auth::principal::Caller;
 use crate::backend::Backend;
 use crate::dispatch::admit::Admission;
@@ -45,6 +46,7 @@ pub mod seal;
 mod shed;
 pub mod snapshot;
 pub mod tells;
+pub mod views;
 
 /// Answers messages, whatever door they came in by.
 pub struct Dispatcher {
@@ -56,6 +58,8 @@ pub struct Dispatcher {
     pub body_budget: Arc<Bound>,
     pub redis: Arc<Redis>,
     pub limiter: Arc<Limiter>,
+    /// Wrong credentials, by client address.
+    pub failures: Failures,
     pub metrics: Arc<Metrics>,
     /// For state that travels by way of clients.
     seal: Seal,
@@ -94,8 +98,9 @@ impl Dispatcher {
         let redis = Redis::new(metrics.registry());
         redis.configure(redis::settings::Settings::of(&snapshot.config.service));
         let limiter = Arc::new(Limiter::new(metrics.registry(), redis.clone()));
+        let (failures, seal) = (Failures::new(max_failures(&snapshot)), Seal::new());
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { snapshot, backend, admission, body_budget, redis, limiter, seal: Seal::new(), metrics }
+        Self { snapshot, backend, admission, body_budget, redis, limiter, failures, seal, metrics }
     }
 
     /// What is in force now. A request takes it once and keeps to it.
@@ -112,6 +117,7 @@ impl Dispatcher {
     /// Puts other settings, keys or lists in force for the requests that come from now on.
     pub fn replace(&self, mut snapshot: Snapshot) {
         apply_limits(&mut snapshot, &self.admission, &self.body_budget, &self.metrics);
+        self.failures.set_limit(max_failures(&snapshot));
         self.redis.configure(redis::settings::Settings::of(&snapshot.config.service));
         self.snapshot.store(Arc::new(snapshot));
     }
@@ -133,7 +139,7 @@ impl Dispatcher {
                 Reply { status: StatusCode::ACCEPTED, message: None, retry_after: None }
             }
             head::Head::Request(request) => {
-                let answered = match control::answer(&request, snapshot) {
+                let answered = match control::answer(&request, snapshot, &arrival.caller) {
                     Some(answered) => answered.inspect(|_| record.ok()),
                     None => self.call(&request, snapshot, arrival, &body, record).await,
                 };
@@ -154,6 +160,10 @@ fn apply_limits(snapshot: &mut Snapshot, admission: &Admission, body_budget: &Bo
     body_budget.set_limit(memory::body_budget(memory::limit(), snapshot.max_body));
     metrics.traffic.serve(snapshot.tool_names());
     metrics.tools.set(i64::try_from(snapshot.tools()).unwrap_or(i64::MAX));
+}
+
+fn max_failures(snapshot: &Snapshot) -> u32 {
+    snapshot.config.service.auth.max_failures_per_minute()
 }
 
 impl Reply {

@@ -172,7 +172,7 @@ mod tests {
     fn a_state_is_for_one_caller_and_one_request() {
         let seal = Seal::new();
         let caller = |id: &str| Caller {
-            principal: Some(Arc::new(Principal { id: id.into(), kind: PrincipalKind::ApiKey })),
+            principal: Some(Arc::new(Principal::new(id, PrincipalKind::ApiKey))),
             address: None,
         };
         let (ada, tool) = (caller("ada"), Target::Tool("t".into()));

@@ -10,11 +10,13 @@ use mcp_server_config::{AuthMode, ServerConfig, ServiceConfig, Shedding};
 use serde_json::Value;
 
 use crate::auth::Policy as AuthPolicy;
+use crate::auth::access::Access;
 use crate::auth::keyring::Keyring;
 use crate::backend::{Catalogue, Entry};
 use crate::dispatch::admit::Patience;
 use crate::dispatch::gate;
 use crate::dispatch::lists::{Lists, spliced};
+use crate::dispatch::views::Views;
 use crate::http::forwarded::Trusted;
 use crate::http::origin::Gate;
 use crate::limit::gcra::Rate;
@@ -49,6 +51,8 @@ pub struct Snapshot {
     initialize: [Bytes; 2],
     /// What lists show.
     pub lists: Lists,
+    /// The tools that each caller may see; absent where all see all.
+    pub views: Option<Views>,
     /// What there is besides tools.
     pub offer: Offer,
     /// Who may share what is told.
@@ -72,8 +76,14 @@ pub struct Tool {
 }
 
 impl Snapshot {
+    /// A snapshot in which callers have keys and no tokens.
     #[must_use]
     pub fn new(config: Arc<ServerConfig>, keys: Arc<Keyring>, catalogue: &Catalogue) -> Self {
+        Self::with_access(config, Access { keys, ..Access::default() }, catalogue)
+    }
+
+    #[must_use]
+    pub fn with_access(config: Arc<ServerConfig>, access: Access, catalogue: &Catalogue) -> Self {
         let service = &config.service;
         let offer = Offer {
             prompts: !catalogue.prompts.is_empty(),
@@ -99,7 +109,6 @@ impl Snapshot {
         Self {
             cors_headers: cors_headers(tools.values()),
             gate: Gate::new(&service.http),
-            auth: AuthPolicy { mode: service.auth.mode(), keys },
             max_body: service.http.max_body().as_usize(),
             limits: Policy::new(&config),
             proxies: Trusted::new(&service.rate_limit.trusted_proxies),
@@ -111,10 +120,12 @@ impl Snapshot {
             discover: spliced(&stamp, Raw::of(&identity.discover(scope)).bytes()),
             initialize: [initialize(LegacyVersion::V2025_06_18), initialize(LegacyVersion::V2025_11_25)],
             lists: Lists::new(catalogue, &stamp, scope),
+            views: access.rules.clone().map(|rules| Views::new(rules, catalogue, &stamp)),
             offer,
             scope,
             tools,
             prompts: catalogue.prompts.iter().map(|entry| entry.name.clone()).collect(),
+            auth: AuthPolicy::new(&config, access),
             asking: identity.stamp("input_required"),
             stamp,
             config,

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use mcp_server_config::constants::{HEALTH_PATH, READY_PATH};
 use tokio::sync::mpsc::{self, Receiver};
 
+use crate::auth::Denied;
 use crate::auth::principal::Caller;
 use crate::backend::NOTICES;
 use crate::dispatch::limits::Share;
@@ -83,6 +84,9 @@ impl Door {
                 let response = self.endpoint(request, peer, &mut record).await;
                 response.map(|body| body.carrying(Some(record), busy))
             }
+            path if self.metadata_at(path).is_some() => {
+                self.metadata(&request).map(|body| body.carrying(None, busy))
+            }
             HEALTH_PATH => self.lifecycle.health().map(|body| body.carrying(None, busy)),
             READY_PATH => self.lifecycle.readiness().map(|body| body.carrying(None, busy)),
             path => {
@@ -97,6 +101,43 @@ impl Door {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
+    }
+
+    /// What clients are told of OAuth, where that is asked for at `path`.
+    fn metadata_at(&self, path: &str) -> Option<Bytes> {
+        if !path.starts_with("/.well-known/") {
+            return None;
+        }
+        let snapshot = self.dispatcher.snapshot();
+        let metadata = snapshot.auth.metadata.as_ref().filter(|metadata| metadata.is_at(path))?;
+        Some(metadata.document.clone())
+    }
+
+    /// Anybody may read it, from any page, and keep it for a while (RFC 9728, section 3).
+    fn metadata<B>(&self, request: &Request<B>) -> Response<Payload> {
+        let document = self.metadata_at(request.uri().path()).unwrap_or_default();
+        let mut response = match *request.method() {
+            Method::GET | Method::HEAD => json(StatusCode::OK, document),
+            Method::OPTIONS => {
+                let mut response = Response::new(Payload::default());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                let headers = response.headers_mut();
+                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET"));
+                headers
+                    .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("MCP-Protocol-Version"));
+                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+                response
+            }
+            _ => {
+                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "this is only read\n");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+                response
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        response
     }
 
     fn is_endpoint(&self, path: &str) -> bool {
@@ -155,15 +196,14 @@ impl Door {
         if let Err(fault) = self.dispatcher.shed(snapshot, &head.headers, announced) {
             return respond(Reply::refused(None, &fault, None, record));
         }
-        let principal = match snapshot.auth.identify(&head.headers) {
+        let (failures, counted) = (&self.dispatcher.failures, &self.dispatcher.metrics.auth);
+        let address = snapshot.proxies.client(peer.ip(), &head.headers);
+        let identified = snapshot.auth.identify(&head.uri, &head.headers, address, failures, counted).await;
+        let principal = match identified {
             Ok(principal) => principal,
             Err(refusal) => {
                 record.auth_failure(refusal.reason());
-                let fault = Fault::new(Code::Unauthorized, refusal.to_string());
-                let mut response = respond(Reply::refused(None, &fault, None, record));
-                let challenge = HeaderValue::from_static(refusal.challenge());
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-                return response;
+                return denied(snapshot.auth.deny(refusal), record);
             }
         };
         if let Err(fault) = negotiate::check(&head.headers) {
@@ -174,7 +214,7 @@ impl Door {
             Ok(read) => read,
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
         };
-        let caller = Caller { principal, address: Some(snapshot.proxies.client(peer.ip(), &head.headers)) };
+        let caller = Caller { principal, address: Some(address) };
         if tells::may_tell(snapshot, &body) {
             let rest = self.rest(snapshot, head.headers.clone(), caller, (body, share), record.hand_over());
             return match sse::begin(rest.0, rest.1).await {
@@ -222,6 +262,17 @@ impl Door {
         };
         (Box::pin(rest), told)
     }
+}
+
+/// The HTTP response for a caller that is not let in.
+fn denied(denied: Denied, record: &mut Record) -> Response<Payload> {
+    let mut reply = Reply::refused(None, &denied.fault, None, record);
+    reply.retry_after = denied.retry_after.or(reply.retry_after);
+    let mut response = respond(reply);
+    if let Some(challenge) = denied.challenge {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 /// The HTTP response for a reply.

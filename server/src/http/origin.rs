@@ -23,9 +23,10 @@ impl Gate {
             let name = host_of(host).unwrap_or(host);
             name.to_ascii_lowercase()
         };
+        let public = http.public_url.as_deref().and_then(authority_of).and_then(host_of);
         let origin = |origin: &String| without_default_port(&origin.to_ascii_lowercase()).to_owned();
         Self {
-            hosts: http.allowed_hosts.iter().map(host).collect(),
+            hosts: http.allowed_hosts.iter().map(host).chain(public.map(str::to_ascii_lowercase)).collect(),
             origins: http.allowed_origins.iter().map(origin).collect(),
         }
     }
@@ -96,6 +97,11 @@ fn host_of(authority: &str) -> Option<&str> {
     (plain && port.bytes().all(|byte| byte.is_ascii_digit())).then_some(host)
 }
 
+/// The host and port of a URL.
+fn authority_of(url: &str) -> Option<&str> {
+    url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest))
+}
+
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
@@ -116,6 +122,7 @@ mod tests {
             allowed_hosts: vec!["mcp.example.com".into(), "hello.default.svc".into(), "2001:db8::1".into()],
             allowed_origins: vec!["https://App.example.com:443".into(), "http://dev.example.com:3000".into()],
             max_body: None,
+            public_url: Some("https://public.example.com:8443/mcp".into()),
         });
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
@@ -138,6 +145,7 @@ mod tests {
             ("MCP.Example.Com:443", true),
             ("mcp.example.com.:443", true),
             ("hello.default.svc:80", true),
+            ("public.example.com", true),
             ("[2001:db8::1]:80", true),
             ("evil.example.com", false),
             ("mcp.example.com.evil.com", false),

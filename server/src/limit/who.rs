@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn principals_count_by_kind_and_id_and_strangers_by_network() {
         let known = |kind| {
-            let principal = Principal { id: "ci".into(), kind };
+            let principal = Principal::new("ci", kind);
             Caller { principal: Some(Arc::new(principal)), ..from("192.0.2.1") }
         };
         let (key, token) = (known(PrincipalKind::ApiKey), known(PrincipalKind::Token));

@@ -8,6 +8,7 @@ use prometheus::{
     Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::auth::metrics::AuthMetrics;
 use crate::observe::process;
 use crate::observe::traffic::Traffic;
 
@@ -21,6 +22,7 @@ pub struct Metrics {
     pub connections: IntGauge,
     pub connections_total: IntCounter,
     pub auth_failures: IntCounterVec,
+    pub auth: std::sync::Arc<AuthMetrics>,
     pub tool_panics: IntCounter,
     pub reloads: IntCounterVec,
     pub last_reload_ok: IntGauge,
@@ -71,6 +73,7 @@ impl Metrics {
                 "Callers that were not let in, by reason",
                 &["reason"],
             ),
+            auth: std::sync::Arc::new(AuthMetrics::register(r)),
             tool_panics: {
                 let counter =
                     IntCounter::new("mcp_server_tool_panics_total", "Calls in which a tool panicked")

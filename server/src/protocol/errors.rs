@@ -48,7 +48,11 @@ pub enum Code {
     UnsupportedVersion,
     /// No key, or a wrong one.
     Unauthorized,
-    /// A host or an origin that is not allowed.
+    /// Credentials that cannot be read.
+    MalformedCredentials,
+    /// Nobody can say just now whether the credentials are good.
+    AuthUnavailable,
+    /// A host or an origin that is not allowed, or credentials for too little.
     Forbidden,
     /// No such path.
     WrongPath,
@@ -140,6 +144,7 @@ impl Code {
             Self::HeaderMismatch => -32020,
             Self::MissingClientCapability => -32021,
             Self::UnsupportedVersion => -32022,
+            Self::MalformedCredentials => 400,
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::WrongPath => 404,
@@ -149,7 +154,7 @@ impl Code {
             Self::UnsupportedMediaType => 415,
             Self::TooManyRequests => 429,
             Self::Cancelled => 499,
-            Self::Overloaded => 503,
+            Self::Overloaded | Self::AuthUnavailable => 503,
             Self::Timeout => 504,
         }
     }
@@ -162,6 +167,7 @@ impl Code {
         match self {
             Self::Parse
             | Self::InvalidRequest
+            | Self::MalformedCredentials
             | Self::MalformedMeta
             | Self::HeaderMismatch
             | Self::MissingClientCapability
@@ -184,7 +190,7 @@ impl Code {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::AuthUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -193,6 +199,7 @@ impl Code {
     const fn retry_after(self) -> Option<u32> {
         match self {
             Self::TooManyRequests | Self::Overloaded => Some(1),
+            Self::AuthUnavailable => Some(5),
             _ => None,
         }
     }
@@ -208,7 +215,8 @@ impl Code {
             Self::HeaderMismatch => "header_mismatch",
             Self::MissingClientCapability => "missing_capability",
             Self::UnsupportedVersion => "unsupported_version",
-            Self::Unauthorized => "unauthorized",
+            Self::Unauthorized | Self::MalformedCredentials => "unauthorized",
+            Self::AuthUnavailable => "auth_unavailable",
             Self::Forbidden => "forbidden",
             Self::WrongPath => "wrong_path",
             Self::MethodNotAllowed => "method_not_allowed",

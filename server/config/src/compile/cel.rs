@@ -8,8 +8,13 @@ use cel::{Context, Env, ExecutionError, Program, Value};
 use super::cost::{self, Limits};
 use super::scan;
 
-/// The one variable an expression may name: the arguments of the call.
+/// The one variable the expression of a tool may name: the arguments of the call.
 pub const ARGUMENTS: &str = "args";
+/// What the condition of a rule may name besides: who calls, and what the caller's token claims.
+pub const PRINCIPAL: &str = "principal";
+pub const CLAIMS: &str = "claims";
+/// The variables of a rule.
+pub(super) const OF_RULE: &[&str] = &[ARGUMENTS, PRINCIPAL, CLAIMS];
 /// How deep comprehensions (`map`, `filter`, `all`, `exists`, `exists_one`) may be nested in each other's bodies.
 pub const MAX_COMPREHENSION_DEPTH: usize = 1;
 /// The largest compiled form of a regular expression, in bytes.
@@ -55,6 +60,11 @@ impl CelProgram {
 
     /// Needs a stack of some megabytes: see [`super::STACK`].
     pub(super) fn compile(source: &str) -> Result<Self, Vec<Problem>> {
+        Self::compile_over(source, &[ARGUMENTS])
+    }
+
+    /// Compiles an expression over these variables. The limits are on what all of them weigh together.
+    pub(super) fn compile_over(source: &str, variables: &[&str]) -> Result<Self, Vec<Problem>> {
         scan::scan(source).map_err(|refusal| {
             vec![Problem { position: Some(position(source, refusal.at)), message: refusal.message }]
         })?;
@@ -62,6 +72,7 @@ impl CelProgram {
         let mut check = Check {
             program: &program,
             source,
+            variables,
             root: Context::with_env(environment()),
             bound: Vec::new(),
             depth: 0,
@@ -70,7 +81,7 @@ impl CelProgram {
         check.walk(program.expression());
         let mut problems = check.problems;
         if problems.is_empty() {
-            match cost::limits(program.expression()) {
+            match cost::limits(program.expression(), variables) {
                 Ok(limits) => return Ok(Self { program, limits }),
                 Err(message) => problems.push(Problem { position: None, message }),
             }
@@ -108,6 +119,7 @@ pub(super) fn position(source: &str, at: usize) -> (usize, usize) {
 struct Check<'a> {
     program: &'a Program,
     source: &'a str,
+    variables: &'a [&'a str],
     root: Context<'static, 'static>,
     bound: Vec<&'a str>,
     depth: usize,
@@ -152,16 +164,17 @@ impl<'a> Check<'a> {
     }
 
     fn is_bound(&self, name: &str) -> bool {
-        name == ARGUMENTS || self.bound.contains(&name)
+        self.variables.contains(&name) || self.bound.contains(&name)
     }
 
     fn ident(&mut self, expr: &IdedExpr, name: &str) {
         // What is no variable may still name a type, as in `type(args.x) == int`.
         if !self.is_bound(name) && !self.resolves(expr) {
-            self.report(
-                expr,
-                format!("names an unknown variable {name:?}; only {ARGUMENTS} is known, as in args.{name}"),
-            );
+            let known = match self.variables {
+                [one] => format!("only {one} is known"),
+                several => format!("there are {}", several.join(", ")),
+            };
+            self.report(expr, format!("names an unknown variable {name:?}; {known}, as in args.{name}"));
         }
     }
 

@@ -11,8 +11,6 @@
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
-use super::cel::ARGUMENTS;
-
 /// What any value weighs besides its text; a JSON value costs about this in memory.
 pub const VALUE_WEIGHT: usize = 32;
 /// The heaviest arguments for any expression: a megabyte of text, or 32 768 numbers.
@@ -44,20 +42,20 @@ pub struct Limits {
 ///
 /// # Errors
 /// With a message where the expression costs too much even for small arguments.
-pub(super) fn limits(expr: &IdedExpr) -> Result<Limits, String> {
-    let accepted = heaviest(expr, BUDGET);
+pub(super) fn limits(expr: &IdedExpr, variables: &[&str]) -> Result<Limits, String> {
+    let accepted = heaviest(expr, variables, BUDGET);
     if accepted < LEAST_WEIGHT {
         return Err(
             "costs too much even with small arguments; build smaller values, or do less in each step of the loop".to_owned()
         );
     }
-    Ok(Limits { accepted, cheap: heaviest(expr, CHEAP) })
+    Ok(Limits { accepted, cheap: heaviest(expr, variables, CHEAP) })
 }
 
 /// The heaviest arguments within a budget: costs only grow with the weight, so halving the interval finds it.
-fn heaviest(expr: &IdedExpr, budget: f64) -> usize {
+fn heaviest(expr: &IdedExpr, variables: &[&str], budget: f64) -> usize {
     let affordable = |weight: usize| {
-        let bound = Estimate { arguments: weight as f64, item: None }.of(expr);
+        let bound = Estimate { arguments: weight as f64, variables, item: None }.of(expr);
         // The result is converted twice: out of the evaluator, and to text.
         bound.work.fixed + 2.0 * bound.size.fixed <= budget
     };
@@ -124,7 +122,9 @@ impl Bound {
 }
 
 struct Estimate<'a> {
+    /// What all variables weigh together, and so at most any one of them.
     arguments: f64,
+    variables: &'a [&'a str],
     /// Name of the variable that holds the loop's current item.
     item: Option<&'a str>,
 }
@@ -142,7 +142,9 @@ impl<'a> Estimate<'a> {
                 Bound { items: Linear::default(), ..leaf(Linear::of(VALUE + text as f64)) }
             }
             Expr::Ident(name) if self.item == Some(name) => leaf(Linear { fixed: 0.0, share: 1.0 }),
-            Expr::Ident(name) if name == ARGUMENTS => leaf(Linear::of(self.arguments + VALUE)),
+            Expr::Ident(name) if self.variables.contains(&name.as_str()) => {
+                leaf(Linear::of(self.arguments + VALUE))
+            }
             // What a loop gathered so far: its growth is what counts, see `comprehension`.
             Expr::Ident(name) if name.starts_with('@') => leaf(Linear::default()),
             Expr::Ident(_) => leaf(Linear::of(VALUE)),
@@ -210,7 +212,7 @@ impl<'a> Estimate<'a> {
     fn comprehension(&self, inner: &'a ComprehensionExpr) -> Bound {
         let range = self.of(&inner.iter_range);
         let start = self.of(&inner.accu_init);
-        let body = Self { arguments: self.arguments, item: Some(&inner.iter_var) };
+        let body = Self { item: Some(&inner.iter_var), ..*self };
         let (condition, step, result) =
             (body.of(&inner.loop_cond), body.of(&inner.loop_step), body.of(&inner.result));
         let (grown, items) = (step.size.over(&range), step.items.over(&range));

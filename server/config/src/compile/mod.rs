@@ -21,6 +21,7 @@ use crate::validate::Violation;
 pub mod cel;
 pub mod content;
 pub mod cost;
+pub mod rules;
 pub mod scan;
 pub mod schema;
 pub mod template;
@@ -29,6 +30,7 @@ pub mod template;
 mod tests;
 
 pub use self::cel::CelProgram;
+pub use self::rules::{CompiledRule, compile_rules};
 pub use self::template::{Part, Template};
 
 /// Stack of the thread that compiles, in bytes: several times what the deepest expression allowed takes in an

@@ -20,7 +20,7 @@ use serde_json::{Map, Number, Value};
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The weight of a value, as the bounds on costs count it.
-pub(super) fn weight(value: &Value) -> usize {
+pub(crate) fn weight(value: &Value) -> usize {
     VALUE_WEIGHT
         + match value {
             Value::String(text) => text.len(),
@@ -33,7 +33,7 @@ pub(super) fn weight(value: &Value) -> usize {
 }
 
 /// A JSON value as CEL sees it; texts are borrowed.
-pub(super) fn to_cel<'v>(value: &'v Value) -> Box<dyn Val + 'v> {
+pub(crate) fn to_cel<'v>(value: &'v Value) -> Box<dyn Val + 'v> {
     match value {
         Value::Null => Box::new(CelNull),
         Value::Bool(flag) => Box::new(CelBool::from(*flag)),

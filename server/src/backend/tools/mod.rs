@@ -21,7 +21,7 @@ use super::{Answer, Backend, Call, CallError, Catalogue, Cx, Entry, Health, Outc
 use crate::protocol::raw::Raw;
 
 mod answer;
-mod convert;
+pub(crate) mod convert;
 mod evaluate;
 mod failure;
 pub(in crate::backend) mod in_flight;
