@@ -198,7 +198,7 @@ impl Server {
         let mut config = ServerConfig::clone(&self.dispatcher.snapshot().config);
         change(&mut config);
         let catalogue = self.backend.catalogue.borrow().clone();
-        let keys = self.dispatcher.snapshot().auth.keys.clone();
+        let keys = self.dispatcher.snapshot().auth.access.keys.clone();
         self.dispatcher.replace(Snapshot::new(Arc::new(config), keys, &catalogue));
     }
 }
