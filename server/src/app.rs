@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::app::components::Components;
-use crate::auth::access::Access;
-use crate::auth::keyring::Keyring;
+use crate::auth::access::{Access, Grants};
+use crate::auth::oauth::settings::Timing;
 use crate::auth::obtain::{Obtained, obtain, remember};
 use crate::backend::Backend;
 use crate::backend::content::DeclaredContent;
@@ -142,8 +142,10 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     tools.set_threads(loaded.config.service.performance.thread_pool_size());
     let content = DeclaredContent::new(loaded.content);
     let backend = Router::new(vec![tools.clone(), content.clone()])?;
-    let parts =
-        Parts { config: loaded.config.clone(), access: Access::of_keys(Keyring::new(&obtained.keys)) };
+    let grants = Grants::new(Arc::new(outbound.clone()), metrics.auth.clone(), Timing::default());
+    health.watch("authorization-server", grants.health());
+    let access = grants.access(&loaded.config, &obtained, loaded.rules, &Access::default());
+    let parts = Parts { config: loaded.config.clone(), access };
     let catalogue = backend.catalogue();
     let catalogue = catalogue.borrow().clone();
     let snapshot = Snapshot::with_access(parts.config.clone(), parts.access.clone(), &catalogue);
@@ -173,6 +175,7 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
         tools,
         content,
         outbound,
+        grants,
         log,
         board,
         address,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mcp_server_config::ServerConfig;
 
+use crate::auth::access::Grants;
 use crate::auth::obtain::{ObtainError, Obtained, obtain_again};
 use crate::auth::source;
 use crate::backend::content::DeclaredContent;
@@ -31,6 +32,7 @@ pub struct Reloader {
     pub tools: Arc<DeclaredTools>,
     pub content: Arc<DeclaredContent>,
     pub outbound: Client,
+    pub grants: Grants,
     pub log: LogControl,
     pub board: Arc<Board>,
     /// Where the server listens; absent behind standard input and output, where nobody has to show a key.
@@ -139,9 +141,8 @@ impl Reloader {
         self.content.replace(content);
         self.log.set_level(config.service.logging.level());
         self.live.change(|parts| {
+            parts.access = self.grants.access(&config, &obtained, rules, &parts.access);
             parts.config = config;
-            parts.access.rules = rules;
-            parts.access.keys = Arc::new(parts.access.keys.followed_by(&obtained.keys));
         });
         self.seen.keys_file = obtained.file;
         self.seen.keys = self.read_keys();
@@ -170,7 +171,8 @@ impl Reloader {
         match self.obtain(&config) {
             Ok(obtained) => {
                 self.live.change(|parts| {
-                    parts.access.keys = Arc::new(parts.access.keys.followed_by(&obtained.keys));
+                    let rules = parts.access.rules.clone();
+                    parts.access = self.grants.access(&parts.config, &obtained, rules, &parts.access);
                 });
                 tracing::info!(keys = obtained.keys.len(), "the changed API keys are in force");
                 self.board.change(|state| state.keys_error = None);

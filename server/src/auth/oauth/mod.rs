@@ -21,6 +21,7 @@ pub mod introspect;
 pub mod jwk;
 pub mod keys;
 pub mod metadata;
+mod outbound;
 
 pub mod settings;
 pub mod token;

@@ -1,0 +1,27 @@
+//! Authorization servers are asked through the server's one HTTP client.
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::Request;
+use tokio::time::Instant;
+
+use crate::auth::oauth::fetch::{Bounds, Fetch, FetchError, Fetched, Trust};
+use crate::outbound::{Client, Guard, Terms};
+use crate::reload::chain;
+
+impl Fetch for Client {
+    fn fetch(&self, request: Request<Bytes>, bounds: Bounds) -> BoxFuture<'static, Result<Fetched, FetchError>> {
+        let client = self.clone();
+        let guard = match bounds.trust {
+            Trust::Configured => Guard::Configured,
+            Trust::Learned => Guard::Learned,
+        };
+        async move {
+            let terms = Terms::new(guard, bounds.body, Instant::now() + bounds.time);
+            let response = client.send(request, terms).await.map_err(|error| FetchError(chain(&error)))?;
+            Ok(Fetched { status: response.status(), body: response.into_body() })
+        }
+        .boxed()
+    }
+}
