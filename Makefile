@@ -62,6 +62,16 @@ fuzz: ## Each fuzz target for FUZZ_SECONDS (60); needs a nightly compiler and ca
 deny: ## Licences, duplicate and banned dependencies (needs cargo-deny)
 	cargo deny --all-features check bans licenses sources
 
+##@ Speed
+
+.PHONY: bench-server
+bench-server: prerequisites ## The server beside the official Rust SDK: CPU per call, latency, memory (MCP_BENCH_QUICK=1: a look)
+	@hack/bench.sh server $(BENCH_ARGS)
+
+.PHONY: bench-instructions
+bench-instructions: prerequisites ## Instructions of a call, held to the recorded ones (needs valgrind)
+	@hack/bench.sh instructions $(BENCH_ARGS)
+
 ##@ Build
 
 .PHONY: build

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Builds the servers that are compared, all in the way in which ours is shipped, and measures them.
+#
+#   hack/bench.sh server [OPTION...]         the server beside the official Rust SDK (see `mcp-bench server --help`)
+#   hack/bench.sh instructions [OPTION...]   instructions of a call without sockets (`mcp-bench instructions --help`)
+#
+# BENCH_PROFILE: the cargo profile, default `release`. Figures of another one are for a quick look only.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+what=${1:?usage: hack/bench.sh server|instructions [OPTION...]}
+shift
+profile=${BENCH_PROFILE:-release}
+triple=$(rustc -vV | sed -n 's/^host: //p')
+profile_dir=$profile
+[[ $profile == dev ]] && profile_dir=debug
+built=${CARGO_TARGET_DIR:-target}/$triple/$profile_dir
+
+build() {
+  # Static, as the images are: the C library's allocator is part of what is measured.
+  CARGO_ENCODED_RUSTFLAGS='-Ctarget-feature=+crt-static' \
+    cargo build --quiet --locked --profile "$profile" --target "$triple" "$@"
+}
+
+case $what in
+server)
+  # Each by itself: what one needs of a common dependency must not be built into the other.
+  build --package mcp-server --bin mcp-server
+  build --package mcp-bench --bins
+  build --package mcp-bench-reference --features sdk
+  exec "$built/mcp-bench" server --server "$built/mcp-server" "$@"
+  ;;
+instructions)
+  build --package mcp-bench --bin mcp-bench --bin dispatch
+  exec "$built/mcp-bench" instructions "$@"
+  ;;
+*)
+  echo "bench.sh: unknown measurement $what" >&2
+  exit 1
+  ;;
+esac
