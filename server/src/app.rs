@@ -21,6 +21,7 @@ use crate::auth::oauth::settings::Timing;
 use crate::auth::obtain::{Obtained, obtain, remember};
 use crate::backend::Backend;
 use crate::backend::content::DeclaredContent;
+use crate::backend::program::ProgramTools;
 use crate::backend::router::Router;
 use crate::backend::tools::DeclaredTools;
 use crate::dispatch::Dispatcher;
@@ -37,6 +38,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::summary;
 use crate::outbound::Client;
 use crate::reload::{Reloader, Seen, tell, unknown_and_notes};
+use crate::server::Program;
 use crate::settings::{Created, Loaded, Sources};
 use crate::shutdown::{Signals, Stop};
 use crate::status::{Board, ConfigState, now};
@@ -58,11 +60,19 @@ pub enum Via {
 ///
 /// # Errors
 /// Where the server cannot start.
-pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
+pub async fn serve(sources: Sources, via: Via, program: Program) -> Result<u8, StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
+    start(sources, via, program).await?.run(&mut signals).await
+}
+
+/// Starts a server that somebody else will stop.
+///
+/// # Errors
+/// Where the server cannot start.
+pub async fn start(sources: Sources, via: Via, program: Program) -> Result<Started, StartError> {
     let mut components = Components::default();
-    match start(sources, via, &mut components).await {
-        Ok(server) => server.run(&mut signals, components).await,
+    match start_in_order(sources, via, program, &mut components).await {
+        Ok(running) => Ok(Started { running, components }),
         Err(error) => {
             components.stop(Instant::now()).await;
             Err(error)
@@ -70,14 +80,53 @@ pub async fn serve(sources: Sources, via: Via) -> Result<u8, StartError> {
     }
 }
 
+/// A server that serves, with all that has to be stopped.
+#[derive(Debug)]
+pub struct Started {
+    running: Running,
+    components: Components,
+}
+
+impl Started {
+    /// Where MCP is spoken; none behind standard input and output.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.running.address
+    }
+
+    /// Where health and metrics are.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.running.admin
+    }
+
+    /// Stops in order.
+    pub async fn stop(self) {
+        let (delay, timeout) = self.running.patience();
+        self.components.stop(Instant::now() + delay + timeout).await;
+    }
+
+    async fn run(self, signals: &mut Signals) -> Result<u8, StartError> {
+        self.running.run(signals, self.components).await
+    }
+}
+
 /// A server that lets clients in.
+#[derive(Debug)]
 struct Running {
     dispatcher: Arc<Dispatcher>,
     closed: front::Closed,
+    address: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
 }
 
 /// Starts one component after the other.
-async fn start(sources: Sources, via: Via, components: &mut Components) -> Result<Running, StartError> {
+async fn start_in_order(
+    sources: Sources,
+    via: Via,
+    program: Program,
+    components: &mut Components,
+) -> Result<Running, StartError> {
     // Configuration.
     let read = |source| StartError::Read { name: sources.name(), source };
     let created = sources.create_missing().map_err(read)?;
@@ -90,7 +139,12 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
 
     // Log.
     let logging = &loaded.config.service.logging;
-    let log = logs::start(logging.level(), logging.format, via == Via::Stdio)?;
+    // A program may have one of its own, which stays as it is.
+    let log = if tracing::dispatcher::has_been_set() {
+        None
+    } else {
+        Some(logs::start(logging.level(), logging.format, via == Via::Stdio)?)
+    };
     tell_of(&sources, &created, &loaded);
 
     // Health and metrics, and the admin port that shows them.
@@ -141,7 +195,10 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     health.watch("tools", tools.health());
     tools.set_threads(loaded.config.service.performance.thread_pool_size());
     let content = DeclaredContent::new(loaded.content);
-    let backend = Router::new(vec![tools.clone(), content.clone()])?;
+    let Program { tools: own, log_messages, backends } = program;
+    let own = ProgramTools::new(own, log_messages, &tools);
+    let declared: [Arc<dyn Backend>; 3] = [tools.clone(), content.clone(), own];
+    let backend = Router::new(declared.into_iter().chain(backends).collect())?;
     let grants = Grants::new(Arc::new(outbound.clone()), metrics.auth.clone(), Timing::default());
     health.watch("authorization-server", grants.health());
     let access = grants.access(&loaded.config, &obtained, loaded.rules, &Access::default());
@@ -196,7 +253,7 @@ async fn start(sources: Sources, via: Via, components: &mut Components) -> Resul
     // Clients.
     let closed = front::open(components, listener, &dispatcher, &lifecycle);
     tell_ready(&dispatcher, address, admin);
-    Ok(Running { dispatcher, closed })
+    Ok(Running { dispatcher, closed, address, admin })
 }
 
 impl Running {

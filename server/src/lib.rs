@@ -24,8 +24,11 @@ pub mod redis;
 pub mod reload;
 pub mod runtime;
 pub mod secret;
+pub mod server;
 pub mod settings;
 pub mod shutdown;
 pub mod status;
 pub mod stdio;
 pub mod tool;
+
+pub use server::Server;

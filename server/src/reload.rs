@@ -33,7 +33,8 @@ pub struct Reloader {
     pub content: Arc<DeclaredContent>,
     pub outbound: Client,
     pub grants: Grants,
-    pub log: LogControl,
+    /// Absent where the program has a log of its own.
+    pub log: Option<LogControl>,
     pub board: Arc<Board>,
     /// Where the server listens; absent behind standard input and output, where nobody has to show a key.
     pub address: Option<SocketAddr>,
@@ -139,7 +140,9 @@ impl Reloader {
         self.tools.replace(tools);
         self.tools.set_threads(config.service.performance.thread_pool_size());
         self.content.replace(content);
-        self.log.set_level(config.service.logging.level());
+        if let Some(log) = &self.log {
+            log.set_level(config.service.logging.level());
+        }
         self.live.change(|parts| {
             parts.access = self.grants.access(&config, &obtained, rules, &parts.access);
             parts.config = config;

@@ -11,7 +11,7 @@ use mcp_server_config::compile::content::{CompiledContent, compile_content};
 use mcp_server_config::compile::{CompiledTools, compile, compile_rules};
 use mcp_server_config::load::Problem;
 use mcp_server_config::{
-    Document, LogLevel, Origin, ServerConfig, UnknownKey, config_hash, load, render, validate,
+    Document, LogLevel, Origin, ServerConfig, UnknownKey, Violation, config_hash, load, render, validate,
 };
 
 use crate::auth::rules::Rules;
@@ -23,6 +23,20 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     pub environment: Environment,
     pub flags: Flags,
+    pub own: Own,
+}
+
+/// What the program says that this library is part of.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// In place of the default name.
+    pub name: Option<String>,
+    /// In place of the default version.
+    pub version: Option<String>,
+    /// The text of a configuration, in place of a file.
+    pub config: Option<String>,
+    /// Tools of its own, whose names are taken.
+    pub tools: Vec<Arc<str>>,
 }
 
 /// Settings on the command line.
@@ -81,7 +95,10 @@ impl Sources {
     /// # Errors
     /// Where the file cannot be read.
     pub fn read(&self) -> io::Result<String> {
-        self.file.as_deref().map_or_else(|| Ok(EMPTY.to_owned()), fs::read_to_string)
+        match &self.file {
+            Some(file) => fs::read_to_string(file),
+            None => Ok(self.own.config.clone().unwrap_or_else(|| EMPTY.to_owned())),
+        }
     }
 
     /// Makes the file where it does not exist, with all defaults written out.
@@ -111,7 +128,11 @@ impl Sources {
         let origin = Origin { name: self.name(), text: text.to_owned() };
         let mut document = load(&origin, self.environment.iter()).map_err(|error| Refused(error.problems))?;
         self.lay_flags_over(&mut document.config);
+        let service = &mut document.config.service;
+        service.server_name = service.server_name.take().or_else(|| self.own.name.clone());
+        service.server_version = service.server_version.take().or_else(|| self.own.version.clone());
         let mut violations = validate(&document.config);
+        violations.extend(self.taken(&document.config.service.tools));
         let tools = compile(&document.config.service.tools).unwrap_or_else(|broken| {
             violations.extend(broken);
             CompiledTools::default()
@@ -142,6 +163,17 @@ impl Sources {
             unknown,
             notes,
         })
+    }
+
+    /// Declared tools that are called as one of the program's.
+    fn taken(&self, tools: &[mcp_server_config::Tool]) -> Vec<Violation> {
+        let taken =
+            tools.iter().enumerate().filter(|(_, tool)| self.own.tools.iter().any(|own| **own == tool.name));
+        let violation = |(index, tool): (usize, &mcp_server_config::Tool)| Violation {
+            path: mcp_server_config::Path::of("tools").index(index).key("name"),
+            message: format!("the program has a tool {:?} of its own; give this one another name", tool.name),
+        };
+        taken.map(violation).collect()
     }
 
     /// What messages call the file.
@@ -241,6 +273,7 @@ mod tests {
             file: None,
             environment: Environment::from([("MCP_HTTP_ADDRESS", "127.0.0.1:3"), ("MCP_SERVER_NAME", "env")]),
             flags: Flags { address: Some("127.0.0.1:4".into()), ..Flags::default() },
+            ..Sources::default()
         };
         let loaded = sources.load(text).unwrap();
         let http = &loaded.config.process.http;

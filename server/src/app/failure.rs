@@ -7,6 +7,7 @@ use crate::backend::router::Duplicate;
 use crate::observe::logs::LogError;
 use crate::outbound::TlsError;
 use crate::settings::Refused;
+use crate::tool::BadTool;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,8 @@ pub enum StartError {
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
+    Tool(#[from] BadTool),
+    #[error(transparent)]
     Offers(#[from] Duplicate),
     #[error("cannot set up connections to others")]
     Outbound(#[from] TlsError),
@@ -38,7 +41,8 @@ impl StartError {
     #[must_use]
     pub const fn component(&self) -> &'static str {
         match self {
-            Self::Config(_) | Self::Read { .. } | Self::Offers(_) => "configuration",
+            Self::Config(_) | Self::Read { .. } => "configuration",
+            Self::Tool(_) | Self::Offers(_) => "tools",
             Self::Listen { component, .. } => component,
             Self::Keys(_) => "keys",
             Self::Log(_) => "log",
@@ -53,7 +57,7 @@ impl StartError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Read { .. } | Self::Offers(_) => 2,
+            Self::Config(_) | Self::Read { .. } | Self::Tool(_) | Self::Offers(_) => 2,
             Self::Listen { .. } => 3,
             Self::Keys(_) | Self::Outbound(_) => 4,
             Self::Log(_) => 5,

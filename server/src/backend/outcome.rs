@@ -147,6 +147,27 @@ impl QuestionKind {
 }
 
 impl Question {
+    /// Asks a person to fill in a form: a flat JSON Schema of type object says which fields it has.
+    #[must_use]
+    pub fn form(message: &str, schema: &Value) -> Self {
+        let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
+        Self::new(QuestionKind::Form, &params)
+    }
+
+    /// Asks a person to visit a page: for what must not pass through the client, such as a password. Whoever answers
+    /// there must be found to be who calls here.
+    #[must_use]
+    pub fn url(message: &str, url: &str, id: &str) -> Self {
+        let params = json!({"mode": "url", "message": message, "url": url, "elicitationId": id});
+        Self::new(QuestionKind::Url, &params)
+    }
+
+    /// Asks for the directories that the client works in.
+    #[must_use]
+    pub fn roots() -> Self {
+        Self::new(QuestionKind::Roots, &json!({}))
+    }
+
     #[must_use]
     pub fn new(kind: QuestionKind, params: &impl Serialize) -> Self {
         Self { kind, params: Raw::of(params) }

@@ -47,6 +47,7 @@ pub fn find(
             file: Some(config.to_owned()),
             environment: environment.clone(),
             flags: Flags::default(),
+            ..Sources::default()
         };
         let text = sources.read().map_err(|source| StartError::Read { name: sources.name(), source })?;
         let loaded = sources.load(&text)?;

@@ -10,7 +10,7 @@ use crate::auth::source;
 use crate::commands::{fail, print, say};
 use crate::environment::Environment;
 use crate::reload::refused;
-use crate::settings::{Flags, Refused, Sources};
+use crate::settings::{Refused, Sources};
 
 /// Why it is not known which file is meant.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ fn place(
     if config.is_none() && !from_environment {
         return Err(PlaceError::Nowhere);
     }
-    let sources = Sources { file: config, environment, flags: Flags::default() };
+    let sources = Sources { file: config, environment, ..Sources::default() };
     let text = sources.read().map_err(|source| StartError::Read { name: sources.name(), source })?;
     let loaded = sources.load(&text)?;
     let file = source::file(&loaded.config).map(Path::to_owned);

@@ -12,6 +12,7 @@ use crate::args::{Command, Serve};
 use crate::client;
 use crate::environment::Environment;
 use crate::reload::{chain, refused};
+use crate::server::Program;
 use crate::settings::{self, Flags, Sources};
 
 mod health;
@@ -61,9 +62,15 @@ async fn serve(arguments: Serve, environment: Environment) -> ExitCode {
             admin_address: arguments.admin_address,
             log_level: arguments.log_level.map(Into::into),
         },
+        ..Sources::default()
     };
     let via = if arguments.stdio { Via::Stdio } else { Via::Http };
-    match app::serve(sources, via).await {
+    ended(app::serve(sources, via, Program::default()).await)
+}
+
+/// The exit code of a server, with a word on standard error where it did not start.
+pub(crate) fn ended(served: Result<u8, StartError>) -> ExitCode {
+    match served {
         Ok(code) => ExitCode::from(code),
         Err(StartError::Config(problems)) => {
             say(&refused(&problems));
@@ -77,7 +84,7 @@ async fn serve(arguments: Serve, environment: Environment) -> ExitCode {
 }
 
 fn check_config(file: PathBuf, environment: Environment) -> ExitCode {
-    let sources = Sources { file: Some(file), environment, flags: Flags::default() };
+    let sources = Sources { file: Some(file), environment, ..Sources::default() };
     let text = match sources.read() {
         Ok(text) => text,
         Err(source) => return fail(&StartError::Read { name: sources.name(), source }, 2),

@@ -5,6 +5,8 @@
 mod auth;
 mod commands;
 mod docs;
+#[path = "../../examples/everything/fixtures.rs"]
+mod fixtures;
 mod harness;
 mod hostile_host;
 mod hostile_http2;
@@ -15,6 +17,7 @@ mod hostile_slow;
 mod hostile_smuggling;
 mod hostile_target;
 mod legacy;
+mod library;
 mod limits;
 mod modern;
 mod outbound;

@@ -11,7 +11,11 @@ use crate::outbound::{Client, Guard, Terms};
 use crate::reload::chain;
 
 impl Fetch for Client {
-    fn fetch(&self, request: Request<Bytes>, bounds: Bounds) -> BoxFuture<'static, Result<Fetched, FetchError>> {
+    fn fetch(
+        &self,
+        request: Request<Bytes>,
+        bounds: Bounds,
+    ) -> BoxFuture<'static, Result<Fetched, FetchError>> {
         let client = self.clone();
         let guard = match bounds.trust {
             Trust::Configured => Guard::Configured,
