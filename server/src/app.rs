@@ -24,6 +24,7 @@ use crate::backend::content::DeclaredContent;
 use crate::backend::program::ProgramTools;
 use crate::backend::router::Router;
 use crate::backend::tools::DeclaredTools;
+use crate::cache;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
 use crate::http::listener::{Listener, Settings};
@@ -249,6 +250,8 @@ async fn start_in_order(
     let settings = dispatcher.clone();
     let interval = move || settings.snapshot().config.service.rate_limit.cleanup_interval().as_std();
     components.beside("rate limits", tokio::spawn(limit::clean_up(dispatcher.limiter.clone(), interval)));
+
+    components.beside("cache", tokio::spawn(cache::measure(dispatcher.cache.clone())));
 
     // Clients.
     let closed = front::open(components, listener, &dispatcher, &lifecycle);

@@ -8,6 +8,7 @@ pub mod app;
 pub mod args;
 pub mod auth;
 pub mod backend;
+pub mod cache;
 pub mod client;
 pub mod commands;
 pub mod dispatch;

@@ -95,7 +95,7 @@ mod tests {
     use std::sync::Arc;
 
     fn caller(kind: PrincipalKind, id: &str) -> Caller {
-        let principal = Principal { id: id.into(), kind };
+        let principal = Principal::new(id, kind);
         Caller { principal: Some(Arc::new(principal)), address: None }
     }
 

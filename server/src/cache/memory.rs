@@ -121,7 +121,7 @@ mod tests {
 
     fn stored(bytes: usize, ttl: Duration) -> Stored {
         let result = Raw::of(&serde_json::json!({"a": "x".repeat(bytes)}));
-        Stored::new(&Answer { result, legacy: None, is_error: false }, ttl)
+        Stored::new(&Answer::new(result), ttl)
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -149,7 +149,7 @@ mod tests {
         let memory = Memory::new(Bounds { entries: 10, bytes: 64 << 10 });
         memory.put(key(1), stored(10, HOUR));
         memory.put(key(2), stored(100_000, HOUR));
-        memory.usage();
+        assert_eq!(memory.usage().0, 1);
         assert!(memory.get(&key(1)).is_some() && memory.get(&key(2)).is_none());
     }
 

@@ -27,7 +27,10 @@ pub(super) struct CacheMetrics {
 impl CacheMetrics {
     pub(super) fn register(registry: &Registry) -> Self {
         let told = IntCounterVec::new(
-            Opts::new("mcp_server_cache_requests_total", "Requests whose answer may be kept, by what became of them"),
+            Opts::new(
+                "mcp_server_cache_requests_total",
+                "Requests whose answer may be kept, by what became of them",
+            ),
             &["outcome"],
         )
         .expect(NAMES);

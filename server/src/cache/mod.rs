@@ -118,6 +118,17 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
     }
 }
 
+/// How often the figures of a cache are brought up to date.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Keeps the figures up to date for as long as the process lives.
+pub async fn measure<T: Clone + Send + Sync + 'static>(cache: Arc<Cache<T>>) {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        cache.measure();
+    }
+}
+
 /// Up to a tenth less, another part for each key and each moment.
 fn shortened(ttl: Duration, key: &Key) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
@@ -143,7 +154,7 @@ mod tests {
     }
 
     fn answer(is_error: bool) -> Answer {
-        Answer { result: Raw::of(&serde_json::json!({"content": []})), legacy: None, is_error }
+        Answer { is_error, ..Answer::new(Raw::of(&serde_json::json!({"content": []}))) }
     }
 
     const HOUR: Duration = Duration::from_secs(3600);

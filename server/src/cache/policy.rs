@@ -24,9 +24,8 @@ impl Policy {
         let entry = cache.tool(name).filter(|_| cache.mode() == CacheMode::On)?;
         // What a declared tool does stands in the configuration only, not in its definition.
         let declared = service.tools.iter().find(|tool| tool.name == name);
-        let declared = declared.map_or_else(String::new, |tool| {
-            serde_json::to_string(tool).expect("a configuration is JSON")
-        });
+        let declared = declared
+            .map_or_else(String::new, |tool| serde_json::to_string(tool).expect("a configuration is JSON"));
         Some(Self {
             ttl: entry.ttl.unwrap_or(cache.ttl()).as_std(),
             sharing: entry.scope.unwrap_or_default(),
@@ -52,7 +51,11 @@ mod tests {
         let entry = |pattern: &str, ttl| ToolCache { r#match: pattern.into(), ttl, ..ToolCache::default() };
         let tools = vec![entry("geo-*", Some(mcp_server_config::Duration::from_secs(5))), entry("now", None)];
         let tool = Tool { name: "now".into(), text: Some("one".into()), ..Tool::default() };
-        ServiceConfig { cache: Cache { tools, ..Cache::default() }, tools: vec![tool], ..ServiceConfig::default() }
+        ServiceConfig {
+            cache: Cache { tools, ..Cache::default() },
+            tools: vec![tool],
+            ..ServiceConfig::default()
+        }
     }
 
     #[test]

@@ -4,19 +4,47 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::backend::Answer;
+use crate::backend::{Answer, Hints};
+use crate::protocol::capabilities::CacheScope;
 use crate::protocol::raw::Raw;
 
 /// A kept answer.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    pub answer: Answer,
+    answer: Answer,
     /// Milliseconds since the epoch after which it is of no use.
     expires: u64,
 }
 
 /// What stands in front of a kept answer: the first of its kind.
 const VERSION: u8 = 1;
+
+/// Marks that the answer has another form for older clients.
+const HAS_LEGACY: u8 = 0x10;
+
+/// Length of everything that stands in front of the results.
+const HEAD: usize = 18;
+
+/// For whom an answer says that it stays true; how long, says its expiry.
+fn hints_as_byte(hints: Option<Hints>) -> u8 {
+    match hints.map(|hints| hints.scope) {
+        None => 0,
+        Some(None) => 1,
+        Some(Some(CacheScope::Private)) => 2,
+        Some(Some(CacheScope::Public)) => 3,
+    }
+}
+
+fn hints_of_byte(byte: u8) -> Option<Option<Hints>> {
+    let scope = match byte {
+        0 => return Some(None),
+        1 => None,
+        2 => Some(CacheScope::Private),
+        3 => Some(CacheScope::Public),
+        _ => return None,
+    };
+    Some(Some(Hints { ttl_ms: 0, scope }))
+}
 
 impl Stored {
     /// Keeps a copy: a part of a larger buffer would keep all of that.
@@ -25,6 +53,16 @@ impl Stored {
         let legacy = answer.legacy.as_ref().map(Raw::copied);
         let answer = Answer { result: answer.result.copied(), legacy, ..answer.clone() };
         Self { answer, expires: now().saturating_add(millis(ttl)) }
+    }
+
+    /// The answer. Where it says how long it stays true, that is as long as it is still kept.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let mut answer = self.answer.clone();
+        if let Some(hints) = &mut answer.hints {
+            hints.ttl_ms = millis(self.left());
+        }
+        answer
     }
 
     /// How long it is of use.
@@ -45,8 +83,11 @@ impl Stored {
     pub fn encode(&self) -> Vec<u8> {
         let result = self.answer.result.bytes();
         let legacy = self.answer.legacy.as_ref().map(Raw::bytes);
-        let mut bytes = Vec::with_capacity(17 + result.len() + legacy.map_or(0, Bytes::len));
-        bytes.push(VERSION);
+        let mut bytes = Vec::with_capacity(HEAD + result.len() + legacy.map_or(0, Bytes::len));
+        bytes.extend_from_slice(&[
+            VERSION,
+            hints_as_byte(self.answer.hints) | if legacy.is_some() { HAS_LEGACY } else { 0 },
+        ]);
         bytes.extend_from_slice(&self.expires.to_be_bytes());
         bytes.extend_from_slice(&(result.len() as u64).to_be_bytes());
         bytes.extend_from_slice(result);
@@ -60,8 +101,8 @@ impl Stored {
     /// to write JSON.
     #[must_use]
     pub fn decode(bytes: &Bytes) -> Option<Self> {
-        let (head, body) = (bytes.get(..17)?, bytes.slice(17..));
-        let (version, numbers) = head.split_first()?;
+        let (head, body) = (bytes.get(..HEAD)?, bytes.slice(HEAD..));
+        let ([version, flags], numbers) = head.split_first_chunk()?;
         let (expires, length) = numbers.split_at_checked(8)?;
         let expires = u64::from_be_bytes(expires.try_into().ok()?);
         let length = usize::try_from(u64::from_be_bytes(length.try_into().ok()?)).ok()?;
@@ -71,10 +112,13 @@ impl Stored {
         let object = |bytes: Bytes| Raw::check(bytes).ok().filter(|raw| raw.bytes().first() == Some(&b'{'));
         let result = object(body.slice(..length))?;
         let legacy = match body.slice(length..) {
+            rest if flags & HAS_LEGACY != 0 => Some(object(rest)?),
             rest if rest.is_empty() => None,
-            rest => Some(object(rest)?),
+            _ => return None,
         };
-        Some(Self { answer: Answer { result, legacy, is_error: false }, expires })
+        let mut answer = Answer::new(result).with_legacy(legacy);
+        answer.hints = hints_of_byte(flags & !HAS_LEGACY)?;
+        Some(Self { answer, expires })
     }
 }
 
@@ -94,7 +138,7 @@ mod tests {
     fn answer(legacy: bool) -> Answer {
         let result = Raw::of(&json!({"content": [], "structuredContent": [1]}));
         let legacy = legacy.then(|| Raw::of(&json!({"content": []})));
-        Answer { result, legacy, is_error: false }
+        Answer::new(result).with_legacy(legacy)
     }
 
     #[test]
@@ -110,11 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn what_it_says_of_itself_runs_down() {
+        for scope in [None, Some(CacheScope::Private), Some(CacheScope::Public)] {
+            let answer = answer(false).with_hints(Hints { ttl_ms: 60_000, scope });
+            let stored = Stored::new(&answer, Duration::from_secs(30));
+            for stored in [stored.clone(), Stored::decode(&stored.encode().into()).unwrap()] {
+                let hints = stored.answer().hints.unwrap();
+                assert_eq!(hints.scope, scope);
+                assert!(hints.ttl_ms <= 30_000 && hints.ttl_ms > 20_000, "{hints:?}");
+            }
+        }
+    }
+
+    #[test]
     fn does_not_keep_the_buffer_that_it_was_part_of() {
         let buffer = Bytes::from(vec![b' '; 1 << 20]);
         let whole = Bytes::from([&buffer[..], b"{}"].concat());
         let part = Raw::check(whole.slice(1 << 20..)).unwrap();
-        let stored = Stored::new(&Answer { result: part, legacy: None, is_error: false }, Duration::ZERO);
+        let stored = Stored::new(&Answer::new(part), Duration::ZERO);
         assert!(stored.answer.result.bytes().is_unique(), "nobody else holds it");
         assert!(stored.size() < 1024);
     }
@@ -130,7 +187,7 @@ mod tests {
         other[0] = 2;
         assert!(Stored::decode(&other.into()).is_none(), "of another version");
         let mut other = good;
-        other[17] = b'[';
+        other[HEAD] = b'[';
         assert!(Stored::decode(&other.into()).is_none(), "no object");
     }
 }

@@ -11,17 +11,18 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{self, Answer, Call, CallError, Cx, Hints, Outcome, Target};
+use crate::backend::{self, Answer, Backend, Call, CallError, Cx, Hints, Outcome, Target};
 use crate::dispatch::admit::Permit;
+use crate::dispatch::cached::From;
 use crate::dispatch::head::Request;
 use crate::dispatch::limit::Over;
 use crate::dispatch::limits::Share;
 use crate::dispatch::record::Record;
 use crate::dispatch::route::Route;
 use crate::dispatch::snapshot::Snapshot;
-use crate::dispatch::{Arrival, Dispatcher, admit, allow, around, ask, limit, route};
+use crate::dispatch::{Arrival, Dispatcher, admit, allow, around, ask, cached, limit, route};
 use crate::protocol::answer::{self, Message};
-use crate::protocol::capabilities::CACHE_TTL_MS;
+use crate::protocol::capabilities::{CACHE_TTL_MS, CacheScope};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
 use crate::protocol::headers;
@@ -35,10 +36,13 @@ const PANICKED: &[u8] =
     br#"{"content":[{"type":"text","text":"the tool failed unexpectedly"}],"isError":true}"#;
 
 /// How a call ended.
-enum Ended {
+#[derive(Clone, Debug)]
+pub(super) enum Ended {
     Answered(Outcome),
     Failed(CallError),
     Panicked,
+    /// There was no room to begin.
+    Refused(Fault),
 }
 
 /// What a call holds until the backend is done with it, be the caller there or not.
@@ -75,7 +79,7 @@ impl Dispatcher {
             Err(Over::Fault(fault)) => return Err(fault),
             Err(Over::Result(result)) => {
                 record.fault(Code::TooManyRequests);
-                return Ok(shaped(request, snapshot, &target, Answer::failed(result)));
+                return Ok(shaped(request, snapshot, &target, Answer::failed(result), None));
             }
         }
         let replies = ask::replies(request, &self.seal, &arrival.caller, &target, body)?;
@@ -90,10 +94,6 @@ impl Dispatcher {
         // The caller of a modern request that goes away takes it back; an older one may only have lost its connection.
         let _gone = (request.era == Era::Modern).then(|| cancel.clone().drop_guard());
         let deadline = Instant::now() + snapshot.request_timeout;
-        let permit = self
-            .admission
-            .take(tool.and_then(|tool| tool.gate.as_ref()), snapshot.patience, deadline, &cancel)
-            .await?;
         let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
         let arguments = arguments.map(|text| Raw::part(body, text));
         let cx = Cx {
@@ -105,8 +105,34 @@ impl Dispatcher {
             cancel: cancel.clone(),
         };
         let call = Call { target: target.clone(), arguments, replies };
-        let held = Held { _permit: permit, _body: arrival.share };
-        let ended = match self.run(call, cx, held, deadline, &cancel).await {
+        let question = cached::question(snapshot, tool, &call, &cx);
+        let (backend, share, patience) = (self.backend().clone(), arrival.share, snapshot.patience);
+        let gate = tool.and_then(|tool| tool.gate.as_ref());
+        let (ended, from) = match question {
+            None => {
+                let permit = self.admission.take(gate, patience, deadline, &cancel).await?;
+                let held = Held { _permit: permit, _body: share };
+                (run(backend, call, cx, held, deadline, &cancel).await, None)
+            }
+            Some(question) => {
+                let (admission, gate) = (self.admission.clone(), gate.cloned());
+                let ask = |taken_back: CancellationToken| {
+                    let work = async move {
+                        let permit = admission.take(gate.as_ref(), patience, deadline, &taken_back).await;
+                        let held = match permit {
+                            Ok(permit) => Held { _permit: permit, _body: share },
+                            Err(fault) => return Ended::Refused(fault),
+                        };
+                        let cx = Cx { cancel: taken_back.clone(), ..cx };
+                        run(backend, call, cx, held, deadline, &taken_back).await
+                    };
+                    work.boxed()
+                };
+                let (ended, from) = cached::answer(&self.cache, question, &cancel, ask).await;
+                (ended, Some(from).filter(|_| tool.is_some()))
+            }
+        };
+        let ended = match ended {
             // At the deadline the call is taken back, and whoever notices first may call it that.
             Ended::Failed(CallError::Cancelled) if Instant::now() >= deadline => {
                 Ended::Failed(CallError::Timeout)
@@ -122,7 +148,7 @@ impl Dispatcher {
                 } else {
                     record.ok();
                 }
-                Ok(shaped(request, snapshot, &target, answer))
+                Ok(shaped(request, snapshot, &target, answer, from))
             }
             Ended::Answered(Outcome::NeedInput(questions)) => {
                 let asked =
@@ -130,48 +156,61 @@ impl Dispatcher {
                 record.ok();
                 Ok(asked)
             }
+            Ended::Refused(fault) => Err(fault),
             Ended::Failed(error) => Err(fault(error, request.era, snapshot, &target)),
             Ended::Panicked => {
                 record.panicked();
                 match target {
                     Target::Tool(_) => {
                         let answer = Answer::failed(Raw::ours(PANICKED));
-                        Ok(shaped(request, snapshot, &target, answer))
+                        Ok(shaped(request, snapshot, &target, answer, from))
                     }
                     _ => Err(failed(&target)),
                 }
             }
         }
     }
+}
 
-    /// Calls the backend. A call that answers at once is never spawned; any other gets a task of its own, so that it
-    /// outlives the connection by as much as it needs to hear of it.
-    async fn run(
-        &self,
-        call: Call,
-        cx: Cx,
-        held: Held,
-        deadline: Instant,
-        cancel: &CancellationToken,
-    ) -> Ended {
-        let backend = self.backend().clone();
-        let started = catch_unwind(AssertUnwindSafe(move || backend.call(call, cx)));
-        let mut call: Caught = match started {
-            Ok(call) => AssertUnwindSafe(call).catch_unwind(),
-            Err(panic) => return panicked(&*panic),
-        };
-        if let Some(ended) = (&mut call).now_or_never() {
-            return ended_as(ended);
-        }
-        let task = tokio::spawn(watched(call, cancel.clone(), deadline, held));
-        tokio::select! {
-            ended = task => ended.unwrap_or(Ended::Failed(CallError::Cancelled)),
-            () = tokio::time::sleep_until(deadline) => {
-                // The task has its own alarm; this one is for the caller, who does not wait for the grace.
-                Ended::Failed(CallError::Timeout)
+impl Ended {
+    /// Whether it has to do with the caller of that very call: another one may fare better.
+    pub(super) fn is_of_its_caller(&self) -> bool {
+        match self {
+            Self::Answered(Outcome::Complete(_)) | Self::Panicked => false,
+            Self::Answered(_) | Self::Refused(_) => true,
+            Self::Failed(error) => {
+                !matches!(error, CallError::Unknown | CallError::InvalidParams(_) | CallError::Internal(_))
             }
-            () = cancel.cancelled() => Ended::Failed(CallError::Cancelled),
         }
+    }
+}
+
+/// Calls the backend. A call that answers at once is never spawned; any other gets a task of its own, so that it
+/// outlives the connection by as much as it needs to hear of it.
+async fn run(
+    backend: Arc<dyn Backend>,
+    call: Call,
+    cx: Cx,
+    held: Held,
+    deadline: Instant,
+    cancel: &CancellationToken,
+) -> Ended {
+    let started = catch_unwind(AssertUnwindSafe(move || backend.call(call, cx)));
+    let mut call: Caught = match started {
+        Ok(call) => AssertUnwindSafe(call).catch_unwind(),
+        Err(panic) => return panicked(&*panic),
+    };
+    if let Some(ended) = (&mut call).now_or_never() {
+        return ended_as(ended);
+    }
+    let task = tokio::spawn(watched(call, cancel.clone(), deadline, held));
+    tokio::select! {
+        ended = task => ended.unwrap_or(Ended::Failed(CallError::Cancelled)),
+        () = tokio::time::sleep_until(deadline) => {
+            // The task has its own alarm; this one is for the caller, who does not wait for the grace.
+            Ended::Failed(CallError::Timeout)
+        }
+        () = cancel.cancelled() => Ended::Failed(CallError::Cancelled),
     }
 }
 
@@ -209,14 +248,26 @@ fn panicked(panic: &(dyn Any + Send)) -> Ended {
 }
 
 /// The answer as a client of its era reads it. What was read of a resource says how long it stays true.
-fn shaped(request: &Request<'_>, snapshot: &Snapshot, target: &Target, answer: Answer) -> Message {
-    let (id, stamp) = (request.id, &snapshot.stamp);
+fn shaped(
+    request: &Request<'_>,
+    snapshot: &Snapshot,
+    target: &Target,
+    answer: Answer,
+    from: Option<From>,
+) -> Message {
+    let id = request.id;
+    let stamp = from.map_or(&snapshot.stamp, |from| &snapshot.cache_stamps[from as usize]);
     match request.era {
-        Era::Legacy(_) => answer::result(id, answer.for_legacy().bytes()),
+        Era::Legacy(_) => match from {
+            None => answer::result(id, answer.for_legacy().bytes()),
+            Some(from) => answer::stamped(id, &cached::legacy_stamp(from), answer.for_legacy().bytes()),
+        },
         Era::Modern if matches!(target, Target::Resource(_)) => {
             let Hints { ttl_ms, scope } =
                 answer.hints.unwrap_or(Hints { ttl_ms: CACHE_TTL_MS.into(), scope: None });
-            let scope = scope.unwrap_or(snapshot.scope).as_str();
+            // Where callers have keys, what one reads is not for the caches of others, whatever the backend thinks.
+            let scope = scope.filter(|_| snapshot.scope == CacheScope::Public).unwrap_or(snapshot.scope);
+            let scope = scope.as_str();
             let hints = format!(r#","ttlMs":{ttl_ms},"cacheScope":"{scope}""#);
             answer::stamped_with(id, stamp, &hints, answer.result.bytes())
         }

@@ -13,7 +13,9 @@ use tokio::sync::mpsc::Sender;
 use crate::auth::failures::Failures;
 use crate::auth::principal::Caller;
 use crate::backend::Backend;
+use crate::cache::Cache;
 use crate::dispatch::admit::Admission;
+use crate::dispatch::cached::Flown;
 use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::limits::{Bound, Share};
 use crate::dispatch::record::Record;
@@ -31,6 +33,7 @@ pub mod admit;
 mod allow;
 mod around;
 mod ask;
+pub mod cached;
 mod call;
 mod control;
 pub mod gate;
@@ -53,13 +56,14 @@ pub struct Dispatcher {
     snapshot: ArcSwap<Snapshot>,
     backend: Arc<dyn Backend>,
     /// Room for calls.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     /// Bytes of request bodies that are held.
     pub body_budget: Arc<Bound>,
     pub redis: Arc<Redis>,
     pub limiter: Arc<Limiter>,
     /// Wrong credentials, by client address.
     pub failures: Failures,
+    pub cache: Arc<Cache<Flown>>,
     pub metrics: Arc<Metrics>,
     /// For state that travels by way of clients.
     seal: Seal,
@@ -93,14 +97,16 @@ pub struct Reply {
 impl Dispatcher {
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, mut snapshot: Snapshot, metrics: Arc<Metrics>) -> Self {
-        let (admission, body_budget) = (Admission::new(metrics.registry()), Bound::new(0));
+        let (admission, body_budget) = (Arc::new(Admission::new(metrics.registry())), Bound::new(0));
         apply_limits(&mut snapshot, &admission, &body_budget, &metrics);
         let redis = Redis::new(metrics.registry());
         redis.configure(redis::settings::Settings::of(&snapshot.config.service));
         let limiter = Arc::new(Limiter::new(metrics.registry(), redis.clone()));
+        let cache = Arc::new(Cache::new(metrics.registry(), redis.clone()));
+        cache.configure(&snapshot.config.service.cache);
         let (failures, seal) = (Failures::new(max_failures(&snapshot)), Seal::new());
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { snapshot, backend, admission, body_budget, redis, limiter, failures, seal, metrics }
+        Self { snapshot, backend, admission, body_budget, redis, limiter, cache, failures, seal, metrics }
     }
 
     /// What is in force now. A request takes it once and keeps to it.
@@ -118,6 +124,7 @@ impl Dispatcher {
     pub fn replace(&self, mut snapshot: Snapshot) {
         apply_limits(&mut snapshot, &self.admission, &self.body_budget, &self.metrics);
         self.failures.set_limit(max_failures(&snapshot));
+        self.cache.configure(&snapshot.config.service.cache);
         self.redis.configure(redis::settings::Settings::of(&snapshot.config.service));
         self.snapshot.store(Arc::new(snapshot));
     }

@@ -13,7 +13,9 @@ use crate::auth::Policy as AuthPolicy;
 use crate::auth::access::Access;
 use crate::auth::keyring::Keyring;
 use crate::backend::{Catalogue, Entry};
+use crate::cache::policy::Policy as CachePolicy;
 use crate::dispatch::admit::Patience;
+use crate::dispatch::cached::From;
 use crate::dispatch::gate;
 use crate::dispatch::lists::{Lists, spliced};
 use crate::dispatch::views::Views;
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub cors_headers: HeaderValue,
     /// What every modern result begins with.
     pub stamp: Bytes,
+    /// The same where the result says whether it was kept.
+    pub(super) cache_stamps: [Bytes; 2],
     /// What every modern result begins with that asks for input.
     pub asking: Bytes,
     /// The result of `server/discover`.
@@ -73,6 +77,8 @@ pub struct Tool {
     pub concurrency: Option<usize>,
     /// Where calls of it wait, if it has a limit of its own. Set when the snapshot is put in force.
     pub gate: Option<Arc<gate::Gate>>,
+    /// How its answers are kept, where they may be.
+    pub cache: Option<CachePolicy>,
 }
 
 impl Snapshot {
@@ -127,6 +133,7 @@ impl Snapshot {
             prompts: catalogue.prompts.iter().map(|entry| entry.name.clone()).collect(),
             auth: AuthPolicy::new(&config, access),
             asking: identity.stamp("input_required"),
+            cache_stamps: From::ALL.map(|from| identity.stamp_of_cache(from.as_str())),
             stamp,
             config,
         }
@@ -181,6 +188,7 @@ fn tool(entry: &Entry, service: &ServiceConfig) -> Tool {
             .and_then(|entry| entry.concurrency)
             .map(|most| most as usize),
         gate: None,
+        cache: CachePolicy::of(service, &entry.name, entry.definition.bytes()),
     }
 }
 

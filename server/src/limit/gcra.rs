@@ -38,6 +38,16 @@ impl Rate {
         Self { interval: (MINUTE + requests - 1) / requests, burst: i64::from(burst.max(1)) }
     }
 
+    /// The same with another number of requests in a minute, another burst, or both.
+    #[must_use]
+    pub fn with(self, requests: Option<u32>, burst: Option<u32>) -> Self {
+        let other = Self::per_minute(requests.unwrap_or(1), burst.unwrap_or(1));
+        Self {
+            interval: if requests.is_some() { other.interval } else { self.interval },
+            burst: if burst.is_some() { other.burst } else { self.burst },
+        }
+    }
+
     /// What one of `replicas` may let through by itself. One request at least fits at once, or nobody ever passed.
     #[must_use]
     pub fn share(self, replicas: u32) -> Self {
@@ -149,6 +159,14 @@ mod tests {
         let (rate, mut bucket) = (Rate::per_minute(60, 5), Bucket::default());
         assert!(passed(&mut bucket, rate, 1_000_000_000_000));
         assert_eq!(bucket.take(rate, 1_000_000).1, Answer::Refused { wait: 1_000_000 });
+    }
+
+    #[test]
+    fn what_is_not_said_stays() {
+        let rate = Rate::per_minute(100, 10);
+        assert_eq!(rate.with(None, None), rate);
+        assert_eq!(rate.with(Some(6), None), Rate::per_minute(6, 10));
+        assert_eq!(rate.with(None, Some(2)), Rate::per_minute(100, 2));
     }
 
     #[test]

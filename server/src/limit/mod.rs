@@ -88,11 +88,12 @@ impl Limiter {
     /// # Errors
     /// Where it is one too many.
     pub async fn check(&self, policy: &Policy, request: Request<'_>) -> Result<(), Refused> {
+        let rate = rate_of(policy, request.caller);
         let result = match policy.store {
-            Store::Memory => self.local(policy.rate, request, 1),
-            Store::Redis => match self.shared(policy, request).await {
+            Store::Memory => self.local(rate, request, 1),
+            Store::Redis => match self.shared(rate, request).await {
                 Ok(result) => result,
-                Err(Lost) => self.without_store(policy, request),
+                Err(Lost) => self.without_store(policy, rate, request),
             },
         };
         if result.is_ok() {
@@ -102,36 +103,36 @@ impl Limiter {
     }
 
     /// Counts in Redis, for all replicas together.
-    async fn shared(&self, policy: &Policy, request: Request<'_>) -> Result<Result<(), Refused>, Lost> {
+    async fn shared(&self, rate: Rate, request: Request<'_>) -> Result<Result<(), Refused>, Lost> {
         let Some(link) = self.redis.link() else {
             self.redis.unavailable(User::Limit);
             return Err(Lost);
         };
         let who = Who::of(request.caller);
-        let general = Shared { who, tool: None, rate: policy.rate };
+        let general = Shared { who, tool: None, rate };
         let answer = match request.tool {
             None => shared::take(&self.redis, &link, &[general], None).await?,
-            Some((name, rate)) => {
-                let of_tool = Shared { who, tool: Some(name), rate };
+            Some((name, rate_of_tool)) => {
+                let of_tool = Shared { who, tool: Some(name), rate: rate_of_tool };
                 shared::take(&self.redis, &link, &[of_tool, general], None).await?
             }
         };
         Ok(match (answer, request.tool) {
             ((_, Answer::Allowed { .. }), _) => Ok(()),
             ((0, Answer::Refused { wait }), Some((_, rate))) => Err(too_many(Scope::Tool, rate, wait)),
-            ((_, Answer::Refused { wait }), _) => Err(too_many(Scope::Caller, policy.rate, wait)),
+            ((_, Answer::Refused { wait }), _) => Err(too_many(Scope::Caller, rate, wait)),
         })
     }
 
     /// What is allowed where the shared store should be asked and cannot be.
-    fn without_store(&self, policy: &Policy, request: Request<'_>) -> Result<(), Refused> {
+    fn without_store(&self, policy: &Policy, rate: Rate, request: Request<'_>) -> Result<(), Refused> {
         self.metrics.without_store.inc();
         match policy.on_store_loss {
             OnStoreLoss::LocalShare => {
                 let replicas = self.redis.replicas().unwrap_or(policy.replicas);
-                self.local(policy.rate, request, replicas)
+                self.local(rate, request, replicas)
             }
-            OnStoreLoss::Full => self.local(policy.rate, request, 1),
+            OnStoreLoss::Full => self.local(rate, request, 1),
             OnStoreLoss::Deny => Err(Refused::StoreLost),
         }
     }
@@ -188,6 +189,14 @@ impl Refused {
             Self::TooMany { scope, .. } => scope,
             Self::StoreLost => Scope::Caller,
         }
+    }
+}
+
+/// The limit for all requests of a caller: the own one, where there is one.
+fn rate_of(policy: &Policy, caller: &Caller) -> Rate {
+    match caller.principal.as_deref().and_then(|principal| principal.limit) {
+        None => policy.rate,
+        Some(own) => policy.rate.with(own.requests_per_minute, own.burst),
     }
 }
 

@@ -49,6 +49,9 @@ impl CacheScope {
 /// this is what a client may be behind by; one request in ten seconds costs next to nothing.
 pub const CACHE_TTL_MS: u32 = 10_000;
 
+/// The key of `_meta` that says whether an answer was kept.
+pub const CACHE_META: &str = "mcp-operator.dev/cache";
+
 impl Identity<'_> {
     fn server_info(&self) -> Value {
         json!({"name": self.name, "version": self.version})
@@ -60,6 +63,13 @@ impl Identity<'_> {
     pub fn stamp(&self, kind: &str) -> Bytes {
         let meta = json!({"io.modelcontextprotocol/serverInfo": self.server_info()});
         format!(r#""resultType":"{kind}","_meta":{meta}"#).into()
+    }
+
+    /// What a modern result of a tool begins with where it may be kept: the same, and whether it was.
+    #[must_use]
+    pub fn stamp_of_cache(&self, told: &str) -> Bytes {
+        let meta = json!({"io.modelcontextprotocol/serverInfo": self.server_info(), CACHE_META: told});
+        format!(r#""resultType":"complete","_meta":{meta}"#).into()
     }
 
     /// The members of the result of `server/discover`, without those that every result has.

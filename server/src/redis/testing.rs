@@ -11,7 +11,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -91,10 +90,6 @@ impl RedisServer {
 
     pub(crate) fn unix_url(&self) -> String {
         format!("unix://{}", self.directory.path().join("redis.sock").display())
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     /// Says one command and gives back the beginning of the answer; none where there is none.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 mod auth;
+mod cache;
 mod commands;
 mod docs;
 #[path = "../../examples/everything/fixtures.rs"]
