@@ -139,12 +139,12 @@ async fn start_in_order(
     let loaded = sources.load(text.as_deref().unwrap_or("{}")).map_err(StartError::Config)?;
 
     // Log.
-    let logging = &loaded.config.service.logging;
+    let (service, process) = (&loaded.config.service, &loaded.config.process);
     // A program may have one of its own, which stays as it is.
     let log = if tracing::dispatcher::has_been_set() {
         None
     } else {
-        Some(logs::start(logging.level(), logging.format, via == Via::Stdio)?)
+        Some(logs::start(&service.logging, &process.logging, via == Via::Stdio)?)
     };
     tell_of(&sources, &created, &loaded);
 
@@ -162,6 +162,10 @@ async fn start_in_order(
     ));
     let metrics = Arc::new(Metrics::new());
     Gauges::register(&health, metrics.registry());
+    if let Some(log) = &log {
+        log.hub().register(metrics.registry());
+        health.watch("log", log.hub().health());
+    }
     metrics.reloaded();
     let dispatcher_cell = Arc::new(OnceLock::new());
     let admin =
@@ -311,13 +315,6 @@ fn tell_of(sources: &Sources, created: &Created, loaded: &Loaded) {
     }
     tell(&unknown_and_notes(&loaded.unknown, &loaded.notes));
     tell(memory::warning(&loaded.config, memory::limit()).as_slice());
-    let not_in_force = loaded.config.process.not_in_force();
-    if !not_in_force.is_empty() {
-        tracing::warn!(
-            sections = not_in_force.join(", "),
-            "read and checked, but not yet in force in this version"
-        );
-    }
 }
 
 fn tell_ready(dispatcher: &Dispatcher, address: Option<SocketAddr>, admin: Option<SocketAddr>) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use mcp_server::args::Cli;
+use mcp_server::observe::logs;
 use mcp_server::{commands, runtime};
 
 fn main() -> ExitCode {
@@ -17,5 +18,7 @@ fn main() -> ExitCode {
     let code = runtime.block_on(commands::run(cli.command));
     // A thread may still be waiting for a line of input that never comes.
     runtime.shutdown_timeout(Duration::ZERO);
+    // Last, whatever the end: also those that were cut off have left a line.
+    logs::flush();
     code
 }

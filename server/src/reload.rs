@@ -115,6 +115,14 @@ impl Reloader {
             Ok(obtained) => Ok((loaded, obtained)),
             Err(error) => Err(chain(&error)),
         });
+        // A log file that cannot be opened refuses the whole: half of a change is in force nowhere.
+        let loaded = loaded.and_then(|(loaded, obtained)| {
+            let (service, process) = (&loaded.config.service, &loaded.config.process);
+            match self.log.as_ref().map(|log| log.apply(&service.logging, &process.logging)) {
+                None | Some(Ok(())) => Ok((loaded, obtained)),
+                Some(Err(error)) => Err(chain(&error)),
+            }
+        });
         match loaded {
             Ok((loaded, obtained)) => {
                 self.put_in_force(loaded, obtained);
@@ -140,9 +148,6 @@ impl Reloader {
         self.tools.replace(tools);
         self.tools.set_threads(config.service.performance.thread_pool_size());
         self.content.replace(content);
-        if let Some(log) = &self.log {
-            log.set_level(config.service.logging.level());
-        }
         self.live.change(|parts| {
             parts.access = self.grants.access(&config, &obtained, rules, &parts.access);
             parts.config = config;
@@ -231,7 +236,6 @@ fn needs_restart(started: &ServerConfig, now: &ServerConfig) -> Vec<&'static str
         ("http.adminAddress", old.admin_address() != new.admin_address()),
         ("http.path", old.path() != new.path()),
         ("http.maxConnections", old.max_connections() != new.max_connections()),
-        ("logging.format", started.service.logging.format != now.service.logging.format),
     ];
     differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }

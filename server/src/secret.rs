@@ -4,9 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use mcp_server_config::SecretRef;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::environment::Environment;
+use crate::observe::scrub;
 
 /// Why a secret could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -19,11 +20,15 @@ pub enum SecretError {
     NotMounted,
 }
 
-/// Reads a secret.
+/// Reads a secret, which the log does not show from then on.
 ///
 /// # Errors
 /// Where there is none at the place that the reference names.
 pub fn read(reference: &SecretRef, environment: &Environment) -> Result<SecretString, SecretError> {
+    follow(reference, environment).inspect(|secret| scrub::learn(secret.expose_secret()))
+}
+
+fn follow(reference: &SecretRef, environment: &Environment) -> Result<SecretString, SecretError> {
     if let Some(file) = &reference.file {
         let text = std::fs::read_to_string(file);
         return text.map(Into::into).map_err(|source| SecretError::Read { path: file.into(), source });
@@ -39,7 +44,6 @@ pub fn read(reference: &SecretRef, environment: &Environment) -> Result<SecretSt
 mod tests {
     use super::*;
     use mcp_server_config::{Literal, SecretKeyRef};
-    use secrecy::ExposeSecret as _;
 
     #[test]
     fn every_kind_of_reference() {

@@ -215,6 +215,12 @@ pub fn spell_out(config: &mut ServerConfig) {
     service.auth.mode = Some(service.auth.mode());
     service.http.max_body = Some(service.http.max_body());
     service.logging.level = Some(service.logging.level());
+    let requests = &mut service.logging.requests;
+    (requests.mode, requests.arguments) = (Some(requests.mode()), Some(requests.arguments()));
+    requests.sample_every = Some(requests.sample_every());
+    if let Some(file) = &mut process.logging.file {
+        (file.max_size, file.backups) = (Some(file.max_size()), Some(file.backups()));
+    }
     service.metrics.mode = Some(service.metrics.mode());
     service.metrics.interval = Some(service.metrics.interval());
     service.performance.request_timeout = Some(service.performance.request_timeout());

@@ -77,7 +77,7 @@ async fn answer(
     in_flight: &InFlight,
     answers: &mpsc::Sender<Message>,
 ) -> Reply {
-    let mut record = Record::begin(dispatcher.metrics.clone());
+    let mut record = Record::begin(dispatcher.metrics.clone()).noted(dispatcher.requests.begin(None));
     match body {
         Ok(body) => {
             let snapshot = dispatcher.snapshot();

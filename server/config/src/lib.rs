@@ -36,6 +36,7 @@ pub mod schema;
 pub mod secret;
 mod server;
 pub mod shutdown;
+pub mod text_format;
 pub mod tools;
 pub mod uri_template;
 pub mod validate;
@@ -47,7 +48,9 @@ pub use duration::Duration;
 pub use health::{HealthCheck, HealthChecks};
 pub use http::{Http, HttpProcess};
 pub use load::{Document, LoadError, Origin, UnknownKey, load};
-pub use logging::{LogFormat, LogLevel, Logging};
+pub use logging::{
+    LogFile, LogFormat, LogLevel, LoggedArguments, Logging, LoggingProcess, RequestLogMode, RequestLogging,
+};
 pub use metrics::{Metrics, MetricsMode, Otlp, PushGateway};
 pub use oauth::{Introspection, OAuth2, SignatureAlgorithm};
 pub use outbound::Outbound;
@@ -62,6 +65,7 @@ pub use resources::{FileResource, Resource, ResourceTemplate, TemplateVariable};
 pub use secret::{Literal, SecretKeyRef, SecretRef};
 pub use server::{ProcessConfig, ServerConfig, ServiceConfig};
 pub use shutdown::Shutdown;
+pub use text_format::TextFormat;
 pub use tools::{Tool, ToolAnnotations};
 pub use validate::{Violation, validate, validate_service};
 

@@ -27,7 +27,6 @@ pub fn config_hash(rendered: &str) -> String {
 pub fn restart_hash(config: &ServerConfig) -> String {
     let settings = json!({
         "http": as_value(&config.process.http),
-        "logging.format": config.service.logging.format,
     });
     config_hash(&sorted(settings).to_string())
 }

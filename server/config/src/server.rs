@@ -127,18 +127,6 @@ pub struct ProcessConfig {
     pub file_resources: Vec<FileResource>,
 }
 
-impl ProcessConfig {
-    /// The sections that were set and that this version reads and checks, but does not act upon.
-    #[must_use]
-    pub fn not_in_force(&self) -> Vec<&'static str> {
-        let sections = [
-            ("logging.textFormat", self.logging.text_format.is_some()),
-            ("logging.file", self.logging.file.is_some()),
-        ];
-        sections.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
-    }
-}
-
 /// Everything a server is told; in a file, one flat document.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerConfig {

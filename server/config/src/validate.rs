@@ -5,8 +5,8 @@ mod shared;
 use std::{collections::BTreeSet, fmt, net::SocketAddr};
 
 use crate::{
-    ByteSize, Duration, Path, Performance, SecretRef, ServerConfig, ServiceConfig,
-    constants::MAX_TOOLS, outbound::Exception,
+    ByteSize, Duration, Path, Performance, SecretRef, ServerConfig, ServiceConfig, constants::MAX_TOOLS,
+    logging, outbound::Exception,
 };
 
 mod auth;
@@ -59,7 +59,7 @@ pub fn validate(config: &ServerConfig) -> Vec<Violation> {
     let replicas = process.replicas.unwrap_or(1);
     rules.check((1..=10_000).contains(&replicas), "replicas", || "must be from 1 to 10000".to_owned());
     rules.file_resources(config);
-    rules.not_in_force(config);
+    rules.violations.extend(logging::validate_process(&process.logging));
     rules.violations
 }
 
@@ -103,6 +103,7 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     rules.cache(&config.cache);
     rules.redis(config);
     rules.outbound(config);
+    rules.violations.extend(logging::validate_service(&config.logging));
     rules.tools(config);
     rules.prompts(config);
     rules.resources(config);
@@ -215,16 +216,6 @@ impl Rules {
             });
             self.check_at(tool.cel.is_some() != tool.text.is_some(), &path, || {
                 "exactly one of cel and text must be set".to_owned()
-            });
-        }
-    }
-
-    /// Sections that are read and do nothing yet are checked all the same: what starts to count must not surprise.
-    fn not_in_force(&mut self, config: &ServerConfig) {
-        let process = &config.process;
-        if let Some(file) = &process.logging.file {
-            self.check(file.path.as_ref().is_some_and(|path| !path.is_empty()), "logging.file.path", || {
-                "a log file needs a path".to_owned()
             });
         }
     }

@@ -10,6 +10,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::auth::fingerprint::Fingerprint;
 use crate::auth::principal::{Limit, Principal, PrincipalKind, sorted_scopes};
+use crate::observe::scrub;
 
 /// An API key, and what is known of its holder.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ impl Key {
     #[must_use]
     pub fn new(id: impl Into<String>, key: impl Into<String>) -> Self {
         let key = key.into();
+        scrub::learn(&key);
         let fingerprint = Fingerprint::of(key.as_bytes());
         Self { plain: Some(SecretString::from(key)), ..Self::hashed(id, fingerprint) }
     }

@@ -23,7 +23,9 @@ use crate::dispatch::seal::Seal;
 use crate::dispatch::snapshot::Snapshot;
 use crate::limit::Limiter;
 use crate::memory;
+use crate::observe::logs;
 use crate::observe::metrics::Metrics;
+use crate::observe::requests::RequestLog;
 use crate::protocol::answer::{self, Message};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
@@ -65,6 +67,7 @@ pub struct Dispatcher {
     pub failures: Failures,
     pub cache: Arc<Cache<Flown>>,
     pub metrics: Arc<Metrics>,
+    pub requests: Arc<RequestLog>,
     /// For state that travels by way of clients.
     seal: Seal,
 }
@@ -105,8 +108,22 @@ impl Dispatcher {
         let cache = Arc::new(Cache::new(metrics.registry(), redis.clone()));
         cache.configure(&snapshot.config.service.cache);
         let (failures, seal) = (Failures::new(max_failures(&snapshot)), Seal::new());
+        let requests = RequestLog::new(logs::hub().cloned());
+        requests.configure(&snapshot.config.service.logging.requests);
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { snapshot, backend, admission, body_budget, redis, limiter, cache, failures, seal, metrics }
+        Self {
+            snapshot,
+            backend,
+            admission,
+            body_budget,
+            redis,
+            limiter,
+            cache,
+            failures,
+            seal,
+            metrics,
+            requests,
+        }
     }
 
     /// What is in force now. A request takes it once and keeps to it.
@@ -126,11 +143,13 @@ impl Dispatcher {
         self.failures.set_limit(max_failures(&snapshot));
         self.cache.configure(&snapshot.config.service.cache);
         self.redis.configure(redis::settings::Settings::of(&snapshot.config.service));
+        self.requests.configure(&snapshot.config.service.logging.requests);
         self.snapshot.store(Arc::new(snapshot));
     }
 
     /// Answers one message.
     pub async fn handle(&self, snapshot: &Arc<Snapshot>, arrival: Arrival<'_>, record: &mut Record) -> Reply {
+        record.caller(&arrival.caller, arrival.headers);
         let body = match head::guarded(&arrival.body) {
             Ok(body) => body,
             Err(fault) => return Reply::refused(None, &fault, None, record),
@@ -146,6 +165,7 @@ impl Dispatcher {
                 Reply { status: StatusCode::ACCEPTED, message: None, retry_after: None }
             }
             head::Head::Request(request) => {
+                record.asked(request.id, &request.params);
                 let answered = match control::answer(&request, snapshot, &arrival.caller) {
                     Some(answered) => answered.inspect(|_| record.ok()),
                     None => self.call(&request, snapshot, arrival, &body, record).await,

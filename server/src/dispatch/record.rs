@@ -3,8 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderMap;
+use serde_json::value::RawValue;
+
+use crate::auth::principal::Caller;
 use crate::observe::metrics::Metrics;
+use crate::observe::requests::{Entry, Known};
 use crate::observe::traffic::Seen;
+use crate::protocol::envelope::Params;
 use crate::protocol::era::Era;
 use crate::protocol::errors::Code;
 use crate::protocol::methods::Method;
@@ -20,6 +26,8 @@ pub struct Record {
     outcome: &'static str,
     /// False where somebody else counts the request.
     counts: bool,
+    /// For the request log, where it wants to know.
+    entry: Option<Box<Entry>>,
 }
 
 /// What a request is that was refused before it could be known, and a method that does not exist.
@@ -40,14 +48,40 @@ impl Record {
             era: UNKNOWN,
             outcome: ABORTED,
             counts: true,
+            entry: None,
         }
+    }
+
+    /// The same, with what the request log wants to know of it.
+    #[must_use]
+    pub fn noted(mut self, entry: Option<Box<Entry>>) -> Self {
+        self.entry = entry;
+        self
     }
 
     /// The record for somebody else to count; what stays here counts nothing.
     #[must_use]
     pub fn hand_over(&mut self) -> Self {
-        let stays = Self { metrics: self.metrics.clone(), tool: None, counts: false, ..*self };
+        let stays = Self { metrics: self.metrics.clone(), tool: None, counts: false, entry: None, ..*self };
         std::mem::replace(self, stays)
+    }
+
+    /// Who sends it.
+    pub fn caller(&mut self, caller: &Caller, headers: Option<&HeaderMap>) {
+        if let Some(entry) = &mut self.entry {
+            entry.caller(caller);
+            let trace = headers.and_then(|headers| headers.get("traceparent")?.to_str().ok());
+            trace.into_iter().for_each(|trace| entry.trace(trace));
+        }
+    }
+
+    /// What it asks for, once its method is known.
+    pub fn asked(&mut self, id: &str, params: &Params<'_>) {
+        let known = Known { method: self.method, era: self.era, tool: None };
+        if let Some(entry) = &mut self.entry {
+            let name = params.name.text().or(params.uri.text());
+            entry.asked(known, id, name, params.arguments.map(RawValue::get));
+        }
     }
 
     /// When the head of the request had arrived.
@@ -107,14 +141,6 @@ impl Drop for Record {
         }
         self.metrics.in_flight.dec();
         let elapsed = self.started.elapsed();
-        tracing::debug!(
-            method = self.method,
-            tool = self.tool.as_deref(),
-            era = self.era,
-            outcome = self.outcome,
-            ?elapsed,
-            "request"
-        );
         let tool = self.tool.as_deref();
         self.metrics.traffic.count(&Seen {
             method: self.method,
@@ -123,5 +149,9 @@ impl Drop for Record {
             outcome: self.outcome,
             took: elapsed,
         });
+        if let Some(entry) = &self.entry {
+            let known = Known { method: self.method, era: self.era, tool };
+            entry.ended(known, self.outcome, elapsed);
+        }
     }
 }

@@ -80,7 +80,7 @@ impl Door {
         let version = request.version();
         let mut response = match request.uri().path() {
             path if self.is_endpoint(path) => {
-                let mut record = Record::begin(self.dispatcher.metrics.clone());
+                let mut record = self.record(peer);
                 let response = self.endpoint(request, peer, &mut record).await;
                 response.map(|body| body.carrying(Some(record), busy))
             }
@@ -90,7 +90,7 @@ impl Door {
             HEALTH_PATH => self.lifecycle.health().map(|body| body.carrying(None, busy)),
             READY_PATH => self.lifecycle.readiness().map(|body| body.carrying(None, busy)),
             path => {
-                let mut record = Record::begin(self.dispatcher.metrics.clone());
+                let mut record = self.record(peer);
                 let fault = self.no_such_path(path);
                 respond(Reply::refused(None, &fault, None, &mut record))
                     .map(|body| body.carrying(Some(record), busy))
@@ -138,6 +138,11 @@ impl Door {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         response
+    }
+
+    fn record(&self, peer: SocketAddr) -> Record {
+        let entry = self.dispatcher.requests.begin(Some(peer.ip()));
+        Record::begin(self.dispatcher.metrics.clone()).noted(entry)
     }
 
     fn is_endpoint(&self, path: &str) -> bool {

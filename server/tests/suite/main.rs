@@ -20,6 +20,7 @@ mod hostile_target;
 mod legacy;
 mod library;
 mod limits;
+mod logging;
 mod modern;
 mod outbound;
 mod process;

@@ -26,7 +26,6 @@ fn the_classic_file_loads_unchanged() {
     assert_eq!(service.rate_limit.mode, Some(RateLimitMode::Enforce));
     assert_eq!(service.rate_limit.cleanup_interval.unwrap().to_string(), "5m");
     assert_eq!(process.logging.file.as_ref().unwrap().backups, Some(5));
-    assert_eq!(process.not_in_force(), ["logging.textFormat", "logging.file"]);
 }
 
 #[test]

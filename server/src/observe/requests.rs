@@ -1,0 +1,196 @@
+//! The request log: a line as a request comes, and one as it is answered or fails. It is on the way of every request, so
+//! a line is written straight into a buffer and does not go through `tracing`.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use mcp_server_config::{LogLevel, LoggedArguments, RequestLogMode, RequestLogging};
+
+use crate::auth::principal::{Caller, Principal};
+use crate::observe::logs::escape;
+use crate::observe::logs::hub::Hub;
+use crate::observe::redact;
+use crate::observe::trace::Context;
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+/// The settings in force, and the numbers that requests get.
+#[derive(Debug)]
+pub struct RequestLog {
+    /// Absent in a program that has a log of its own: then lines are events of `tracing`.
+    hub: Option<Arc<Hub>>,
+    mode: AtomicU8,
+    arguments: AtomicU8,
+    sample_every: AtomicU32,
+    requests: AtomicU64,
+    /// Tells the requests of one process from those of another.
+    process: u32,
+}
+
+/// What the log has to know of one request until it ends.
+#[derive(Debug)]
+pub struct Entry {
+    log: Arc<RequestLog>,
+    number: u64,
+    /// Whether its line is written, where it goes well.
+    sampled: bool,
+    asked: bool,
+    /// Its id, as JSON text.
+    id: String,
+    /// The tool, prompt or resource, as the caller names it.
+    name: String,
+    arguments: Option<String>,
+    trace: Option<u128>,
+    principal: Option<Arc<Principal>>,
+    address: Option<IpAddr>,
+}
+
+/// What is known of a request when its line is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    pub method: &'static str,
+    pub era: &'static str,
+    /// The tool that is served under the name.
+    pub tool: Option<&'a str>,
+}
+
+/// Names and ids longer than this are cut.
+const LONGEST: usize = 128;
+
+impl RequestLog {
+    #[must_use]
+    pub fn new(hub: Option<Arc<Hub>>) -> Arc<Self> {
+        let process = RandomState::new().hash_one(std::process::id());
+        let log = Self {
+            hub,
+            mode: AtomicU8::default(),
+            arguments: AtomicU8::default(),
+            sample_every: AtomicU32::default(),
+            requests: AtomicU64::default(),
+            process: u32::try_from(process >> 32).unwrap_or_default(),
+        };
+        log.configure(&RequestLogging::default());
+        Arc::new(log)
+    }
+
+    /// Puts settings in force for the requests that come from now on.
+    pub fn configure(&self, settings: &RequestLogging) {
+        self.mode.store(settings.mode() as u8, Ordering::Relaxed);
+        self.arguments.store(settings.arguments() as u8, Ordering::Relaxed);
+        self.sample_every.store(settings.sample_every(), Ordering::Relaxed);
+    }
+
+    /// Begins to take note of a request; none where requests leave no trace.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Box<Entry>> {
+        let mode = self.mode.load(Ordering::Relaxed);
+        if mode == RequestLogMode::Off as u8 {
+            return None;
+        }
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let every = u64::from(self.sample_every.load(Ordering::Relaxed));
+        let sampled = mode == RequestLogMode::All as u8 && number.is_multiple_of(every.max(1));
+        Some(Box::new(Entry {
+            log: self.clone(),
+            number,
+            sampled: sampled && self.enabled(LogLevel::Info),
+            asked: false,
+            id: String::new(),
+            name: String::new(),
+            arguments: None,
+            trace: None,
+            principal: None,
+            address,
+        }))
+    }
+
+    fn enabled(&self, level: LogLevel) -> bool {
+        self.hub.as_ref().is_none_or(|hub| hub.enabled(level))
+    }
+
+    fn arguments(&self) -> LoggedArguments {
+        let policy = self.arguments.load(Ordering::Relaxed);
+        [LoggedArguments::Full, LoggedArguments::Redact]
+            .into_iter()
+            .find(|known| *known as u8 == policy)
+            .unwrap_or(LoggedArguments::Omit)
+    }
+}
+
+impl Entry {
+    /// Takes note of who asks.
+    pub fn caller(&mut self, caller: &Caller) {
+        self.principal.clone_from(&caller.principal);
+        self.address = caller.address.or(self.address);
+    }
+
+    /// Takes note of the trace that the caller belongs to (W3C Trace Context, `traceparent`).
+    pub fn trace(&mut self, traceparent: &str) {
+        self.trace = Context::parse(traceparent).map(|context| context.trace_id);
+    }
+
+    /// Takes note of what is asked, and writes the line that says so.
+    pub fn asked(&mut self, known: Known<'_>, id: &str, name: Option<&str>, arguments: Option<&str>) {
+        cut(id, &mut self.id);
+        if !self.id.is_empty() && id.len() > LONGEST {
+            // Half of a JSON string is none.
+            let cut = std::mem::take(&mut self.id);
+            escape::json(&cut, &mut self.id);
+        }
+        cut(name.unwrap_or_default(), &mut self.name);
+        let policy = self.log.arguments();
+        if let (Some(raw), true) = (arguments, policy != LoggedArguments::Omit) {
+            // Where nothing is written of what goes well, this is only for what fails.
+            self.arguments = redact::arguments(raw, policy);
+        }
+        if self.sampled {
+            self.asked = true;
+            self.write(line::Kind::Request, known, LogLevel::Info, line!());
+        }
+    }
+
+    /// Writes the line of a request that has ended.
+    pub fn ended(&self, known: Known<'_>, outcome: &'static str, took: Duration) {
+        if outcome == "ok" {
+            // A message that wants no answer is no request.
+            if self.sampled && known.method != "notification" {
+                self.write(line::Kind::Response { took }, known, LogLevel::Info, line!());
+            }
+            return;
+        }
+        let level = match outcome {
+            "internal_error" | "panic" | "timeout" => LogLevel::Error,
+            _ => LogLevel::Warn,
+        };
+        if self.log.enabled(level) {
+            self.write(line::Kind::Error { took, error: outcome }, known, level, line!());
+        }
+    }
+
+    fn write(&self, kind: line::Kind, known: Known<'_>, level: LogLevel, at: u32) {
+        let line = line::RequestLine::new(self, kind, known, level, at);
+        match &self.log.hub {
+            Some(hub) => hub.publish_at(level, &line),
+            None => line.tell(),
+        }
+    }
+
+    /// Its number, which no other request of any process has.
+    fn write_own_id(&self, out: &mut String) {
+        // Writing to a string cannot fail.
+        let _written = write!(out, "{:08x}-{:x}", self.log.process, self.number);
+    }
+}
+
+fn cut(text: &str, to: &mut String) {
+    to.push_str(match text.char_indices().nth(LONGEST) {
+        Some((at, _)) if text.len() > LONGEST => &text[..at],
+        _ => text,
+    });
+}
