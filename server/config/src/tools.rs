@@ -1,15 +1,25 @@
-//! Tools that need no program: declared in the configuration.
+//! Tools that are declared in the configuration.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A tool that the server answers by itself. Exactly one of `cel` and `text` says how.
+pub mod check;
+pub mod command;
+pub mod http;
+
+pub use command::{CommandInput, CommandOutput, CommandTool};
+pub use http::{HttpBatch, HttpBody, HttpHeader, HttpMethod, HttpResult, HttpTool, QueryParameter};
+
+/// What a tool is told that has no way, or several, to answer.
+pub(crate) const EXACTLY_ONE: &str = "exactly one of cel, text, http and command must be set";
+
+/// A tool that is declared. Exactly one of `cel`, `text` and `http` says what answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.cel) != has(self.text)",
-    "message": "exactly one of cel and text must be set",
+    "rule": "[has(self.cel), has(self.text), has(self.http)].filter(given, given).size() == 1",
+    "message": "exactly one of cel, text and http must be set",
     "fieldPath": ".cel"
 }]))]
 pub struct Tool {
@@ -48,6 +58,13 @@ pub struct Tool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16384))]
     pub text: Option<String>,
+    /// A request to somebody else over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpTool>,
+    /// A program. Refused unless the process was started with commands allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub command: Option<CommandTool>,
 }
 
 /// Hints on what a tool does to the world; clients may show them, and need not believe them.

@@ -15,6 +15,8 @@ pub const PRINCIPAL: &str = "principal";
 pub const CLAIMS: &str = "claims";
 /// The variables of a rule.
 pub(super) const OF_RULE: &[&str] = &[ARGUMENTS, PRINCIPAL, CLAIMS];
+/// What an expression over the answer of an upstream may name.
+pub(super) const OF_ANSWER: &[&str] = &[ARGUMENTS, "status", "headers", "body"];
 /// How deep comprehensions (`map`, `filter`, `all`, `exists`, `exists_one`) may be nested in each other's bodies.
 pub const MAX_COMPREHENSION_DEPTH: usize = 1;
 /// The largest compiled form of a regular expression, in bytes.
@@ -58,12 +60,8 @@ impl CelProgram {
         self.limits
     }
 
-    /// Needs a stack of some megabytes: see [`super::STACK`].
-    pub(super) fn compile(source: &str) -> Result<Self, Vec<Problem>> {
-        Self::compile_over(source, &[ARGUMENTS])
-    }
-
-    /// Compiles an expression over these variables. The limits are on what all of them weigh together.
+    /// Compiles an expression over these variables. The limits are on what all of them weigh together. Needs a stack of
+    /// some megabytes: see [`super::STACK`].
     pub(super) fn compile_over(source: &str, variables: &[&str]) -> Result<Self, Vec<Problem>> {
         scan::scan(source).map_err(|refusal| {
             vec![Problem { position: Some(position(source, refusal.at)), message: refusal.message }]

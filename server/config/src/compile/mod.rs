@@ -15,21 +15,29 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::path::Path;
-use crate::tools::{Tool, ToolAnnotations};
+use crate::tools::{EXACTLY_ONE, Tool, ToolAnnotations};
 use crate::validate::Violation;
 
 pub mod cel;
+pub mod command;
 pub mod content;
 pub mod cost;
+pub mod http;
+pub mod json;
 pub mod rules;
 pub mod scan;
 pub mod schema;
 pub mod template;
+pub mod url;
 
+#[cfg(test)]
+mod outside_tests;
 #[cfg(test)]
 mod tests;
 
 pub use self::cel::CelProgram;
+pub use self::command::CommandProgram;
+pub use self::http::HttpProgram;
 pub use self::rules::{CompiledRule, compile_rules};
 pub use self::template::{Part, Template};
 
@@ -83,6 +91,8 @@ pub struct CompiledTool {
 pub enum Body {
     Cel(CelProgram),
     Text(Template),
+    Http(Box<HttpProgram>),
+    Command(CommandProgram),
 }
 
 impl CompiledTool {
@@ -179,24 +189,15 @@ fn compile_tool(tool: &Tool, path: &Path) -> Result<CompiledTool, Vec<Violation>
         Some(schema) => gather(schema::compile(schema, &path.key("outputSchema")), &mut violations),
         None => None,
     };
-    let body = match (&tool.cel, &tool.text) {
-        (Some(source), None) => gather(cel_body(source, &path.key("cel")), &mut violations),
-        (None, Some(text)) => {
-            if tool.output_schema.is_some() {
-                violations.push(Violation {
-                    path: path.key("outputSchema"),
-                    message: "promises structured content, which a text does not have; remove it, or build a map with cel"
-                        .to_owned(),
-                });
-            }
-            gather(text_body(text, &path.key("text")), &mut violations)
-        }
-        _ => {
-            let message = "exactly one of cel and text must be set".to_owned();
-            violations.push(Violation { path: path.clone(), message });
-            None
-        }
-    };
+    let body = gather(body(tool, path), &mut violations);
+    if tool.output_schema.is_some() && matches!(&body, Some(body) if !body.may_be_structured()) {
+        violations.push(Violation {
+            path: path.key("outputSchema"),
+            message:
+                "promises structured content, which a text does not have; remove it, or build a map with cel"
+                    .to_owned(),
+        });
+    }
     match body {
         Some(body) if violations.is_empty() => Ok(CompiledTool {
             name: tool.name.as_str().into(),
@@ -210,6 +211,32 @@ fn compile_tool(tool: &Tool, path: &Path) -> Result<CompiledTool, Vec<Violation>
     }
 }
 
+fn body(tool: &Tool, path: &Path) -> Result<Body, Vec<Violation>> {
+    match (&tool.cel, &tool.text, &tool.http, &tool.command) {
+        (Some(source), None, None, None) => {
+            cel_program(source, &[cel::ARGUMENTS], &path.key("cel")).map(Body::Cel)
+        }
+        (None, Some(text), None, None) => template(Template::parse, text, &path.key("text")).map(Body::Text),
+        (None, None, Some(http), None) => {
+            http::compile(http, tool.annotations.as_ref(), &path.key("http")).map(Box::new).map(Body::Http)
+        }
+        (None, None, None, Some(command)) => {
+            command::compile(command, &path.key("command")).map(Body::Command)
+        }
+        _ => Err(vec![Violation { path: path.clone(), message: EXACTLY_ONE.to_owned() }]),
+    }
+}
+
+impl Body {
+    fn may_be_structured(&self) -> bool {
+        match self {
+            Self::Cel(_) | Self::Http(_) => true,
+            Self::Text(_) => false,
+            Self::Command(command) => command.json,
+        }
+    }
+}
+
 fn gather<T>(result: Result<T, Vec<Violation>>, violations: &mut Vec<Violation>) -> Option<T> {
     result.map_err(|mut more| violations.append(&mut more)).ok()
 }
@@ -218,8 +245,9 @@ fn any_object() -> Validator {
     jsonschema::options().offline().build(&json!({"type": "object"})).expect("the schema is valid")
 }
 
-fn cel_body(source: &str, path: &Path) -> Result<Body, Vec<Violation>> {
-    CelProgram::compile(source).map(Body::Cel).map_err(|problems| {
+/// Compiles an expression, and says where it is broken.
+fn cel_program(source: &str, variables: &[&str], path: &Path) -> Result<CelProgram, Vec<Violation>> {
+    CelProgram::compile_over(source, variables).map_err(|problems| {
         let violation = |problem: cel::Problem| Violation {
             path: path.clone(),
             message: match problem.position {
@@ -231,8 +259,13 @@ fn cel_body(source: &str, path: &Path) -> Result<Body, Vec<Violation>> {
     })
 }
 
-fn text_body(text: &str, path: &Path) -> Result<Body, Vec<Violation>> {
-    Template::parse(text).map(Body::Text).map_err(|error| {
+/// Reads a template, and says where it is broken.
+fn template(
+    parse: impl Fn(&str) -> Result<Template, template::TemplateError>,
+    text: &str,
+    path: &Path,
+) -> Result<Template, Vec<Violation>> {
+    parse(text).map_err(|error| {
         let (line, column) = cel::position(text, error.at);
         vec![Violation {
             path: path.clone(),

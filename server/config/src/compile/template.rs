@@ -35,6 +35,30 @@ impl Template {
         &self.parts
     }
 
+    /// The argument for which the whole text stands, where it is nothing else: `{{args.x}}`.
+    #[must_use]
+    pub fn whole(&self) -> Option<&[String]> {
+        match self.parts.as_slice() {
+            [Part::Argument(names)] => Some(names),
+            _ => None,
+        }
+    }
+
+    /// The text itself, where no argument is in it.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// As [`Template::parse`], for places where there may be nothing.
+    pub(super) fn parse_or_empty(text: &str) -> Result<Self, TemplateError> {
+        if text.is_empty() { Ok(Self { parts: Vec::new() }) } else { Self::parse(text) }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
         if text.is_empty() || text.len() > MAX_TEXT {
             let message = format!("has {} bytes; it must have from 1 to {MAX_TEXT}", text.len());

@@ -204,8 +204,9 @@ fn the_deepest_allowed_fits_a_small_stack() {
     ];
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
         for tool in &tools {
-            let program = super::CelProgram::compile(tool.cel.as_deref().unwrap())
-                .unwrap_or_else(|problems| panic!("{tool:?}: {problems:?}"));
+            let program =
+                super::CelProgram::compile_over(tool.cel.as_deref().unwrap(), &[super::cel::ARGUMENTS])
+                    .unwrap_or_else(|problems| panic!("{tool:?}: {problems:?}"));
             let mut context = ::cel::Context::with_env(super::cel::environment());
             context.add_variable_from_value("args", ::cel::Value::Null);
             drop(program.program().execute(&context));
@@ -375,6 +376,7 @@ fn the_definition_says_what_was_declared() {
         annotations: Some(ToolAnnotations { read_only_hint: Some(true), ..ToolAnnotations::default() }),
         cel: Some("{'a': args.name}".to_owned()),
         text: None,
+        ..Tool::default()
     };
     let tools = compile(&[full, text("x")]).unwrap();
     let definitions: Vec<&str> = tools.iter().map(|tool| tool.definition()).collect();

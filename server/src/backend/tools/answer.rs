@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::backend::Answer;
 use crate::protocol::raw::Raw;
@@ -12,10 +13,10 @@ pub(super) const MAX_RESULT: usize = 1 << 20;
 /// `CallToolResult`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CallToolResult<'a> {
+struct CallToolResult<'a, S> {
     content: [TextContent<'a>; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
-    structured_content: Option<&'a Value>,
+    structured_content: Option<S>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_error: bool,
 }
@@ -27,16 +28,19 @@ struct TextContent<'a> {
     text: &'a str,
 }
 
-fn raw(text: &str, structured_content: Option<&Value>, is_error: bool) -> Raw {
+fn raw<S: Serialize>(text: &str, structured_content: Option<S>, is_error: bool) -> Raw {
     Raw::of(&CallToolResult { content: [TextContent { r#type: "text", text }], structured_content, is_error })
 }
+
+/// No structured content.
+const NONE: Option<()> = None;
 
 /// A text.
 pub(super) fn text(text: &str) -> Answer {
     if text.len() > MAX_RESULT {
         return too_large();
     }
-    Answer::new(raw(text, None, false))
+    Answer::new(raw(text, NONE, false))
 }
 
 /// A value: structured content, and its JSON as text for clients that look only there.
@@ -45,13 +49,27 @@ pub(super) fn structured(value: &Value) -> Answer {
     if json.len() > MAX_RESULT {
         return too_large();
     }
-    let legacy = (!value.is_object()).then(|| raw(&json, None, false));
+    let legacy = (!value.is_object()).then(|| raw(&json, NONE, false));
     Answer::new(raw(&json, Some(value), false)).with_legacy(legacy)
+}
+
+/// A JSON value that somebody else wrote, byte for byte.
+pub(super) fn structured_raw(value: &Raw) -> Answer {
+    let json = value.as_str();
+    if json.len() > MAX_RESULT {
+        return too_large();
+    }
+    let Ok(structured) = serde_json::from_str::<&RawValue>(json) else {
+        return error("The result is not JSON.");
+    };
+    let is_object = json.trim_start().starts_with('{');
+    let legacy = (!is_object).then(|| raw(json, NONE, false));
+    Answer::new(raw(json, Some(structured), false)).with_legacy(legacy)
 }
 
 /// Something that the caller should read, and perhaps mend.
 pub(super) fn error(message: &str) -> Answer {
-    Answer::failed(raw(message, None, true))
+    Answer::failed(raw(message, NONE, true))
 }
 
 pub(super) fn too_large() -> Answer {

@@ -3,17 +3,23 @@
 use cel::Context;
 use jsonschema::Validator;
 use mcp_server_config::compile::CelProgram;
-use mcp_server_config::compile::cel::{ARGUMENTS, environment};
+use mcp_server_config::compile::cel::environment;
 use serde_json::Value;
 
 use super::{answer, convert, failure, run};
 use crate::backend::Answer;
 
 /// Answers with the value of an expression: a string as text, anything else as structured content.
-pub(super) fn evaluate(program: &CelProgram, output: Option<&Validator>, arguments: &Value) -> Answer {
-    // The environment is shared; a context of its own costs next to nothing, and may borrow the arguments.
+pub(super) fn evaluate(
+    program: &CelProgram,
+    output: Option<&Validator>,
+    variables: &[(&str, &Value)],
+) -> Answer {
+    // The environment is shared; a context of its own costs next to nothing, and may borrow its variables.
     let mut context = Context::with_env(environment());
-    context.add_variable_as_val(ARGUMENTS, convert::to_cel(arguments));
+    for (name, value) in variables {
+        context.add_variable_as_val(*name, convert::to_cel(value));
+    }
     let value = match program.program().execute(&context) {
         Ok(value) => value,
         Err(error) => return answer::error(&failure::sentence(&error)),

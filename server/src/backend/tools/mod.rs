@@ -1,4 +1,4 @@
-//! Tools declared in the configuration: CEL expressions and texts, answered by this process.
+//! Tools declared in the configuration: CEL expressions and texts, answered by this process; requests to others; programs.
 //!
 //! A call is answered where it arrives as long as that is sure to be quick: small arguments, and an expression whose cost
 //! for them was bounded beforehand ([`mcp_server_config::compile::cost`]). Everything else goes to a [`pool`] of threads
@@ -13,17 +13,23 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use mcp_server_config::compile::{CompiledTool, CompiledTools};
+use mcp_server_config::ServiceConfig;
+use mcp_server_config::compile::{Body, CompiledTool, CompiledTools};
+use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Answer, Backend, Call, CallError, Catalogue, Cx, Entry, Health, Outcome};
+use crate::environment::Environment;
+use crate::outbound::Client;
 use crate::protocol::raw::Raw;
 
 mod answer;
+mod command;
 pub(crate) mod convert;
 mod evaluate;
 mod failure;
+mod http;
 pub(in crate::backend) mod in_flight;
 pub(in crate::backend) mod pool;
 mod run;
@@ -32,10 +38,12 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use command::Commands;
+use http::{Asked, Asker, Secrets};
 use in_flight::InFlight;
 use pool::{Pool, PoolLimits};
-use run::Step;
 pub(crate) use run::misfits;
+use run::{Checked, Step};
 
 /// The tools of the configuration in force.
 pub struct DeclaredTools {
@@ -43,10 +51,28 @@ pub struct DeclaredTools {
     catalogue: watch::Sender<Arc<Catalogue>>,
     pool: Arc<Pool>,
     in_flight: Arc<InFlight>,
+    outside: Option<Outside>,
+}
+
+/// What tools need that do not answer by themselves.
+#[derive(Debug)]
+pub struct Reach<'a> {
+    pub client: Client,
+    /// Where secrets are, and what programs get.
+    pub environment: Environment,
+    pub config: &'a ServiceConfig,
+    pub registry: &'a Registry,
+}
+
+#[derive(Debug)]
+struct Outside {
+    asker: Asker,
+    commands: Commands,
 }
 
 impl DeclaredTools {
-    /// Serves `tools`, with as many threads at most as there are processors for this process.
+    /// Serves `tools`, with as many threads at most as there are processors for this process. Those that ask others, or
+    /// run programs, answer that they cannot: for them there is [`DeclaredTools::reaching`].
     #[must_use]
     pub fn new(tools: CompiledTools) -> Arc<Self> {
         Self::with_limits(tools, PoolLimits::default())
@@ -57,13 +83,37 @@ impl DeclaredTools {
         self.pool.set_limits(PoolLimits::of(threads));
     }
 
+    /// Serves `tools` of every kind.
+    #[must_use]
+    pub fn reaching(tools: CompiledTools, reach: Reach<'_>) -> Arc<Self> {
+        let Reach { client, environment, config, registry } = reach;
+        let secrets = Secrets::new(environment.clone());
+        let outside = Outside {
+            asker: Asker::new(client, secrets, &config.performance, registry),
+            commands: Commands::new(environment),
+        };
+        Arc::new(Self::made(tools, PoolLimits::default(), Some(outside)))
+    }
+
+    /// Goes by other settings from now on.
+    pub fn reconfigure(&self, config: &ServiceConfig) {
+        if let Some(outside) = &self.outside {
+            outside.asker.reconfigure(&config.performance);
+        }
+    }
+
     fn with_limits(tools: CompiledTools, limits: PoolLimits) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::made(tools, limits, None))
+    }
+
+    fn made(tools: CompiledTools, limits: PoolLimits, outside: Option<Outside>) -> Self {
+        Self {
+            outside,
             catalogue: watch::Sender::new(Arc::new(catalogue(&tools))),
             tools: ArcSwap::from_pointee(by_name(tools)),
             pool: Arc::new(Pool::new(limits)),
             in_flight: Arc::default(),
-        })
+        }
     }
 
     /// The threads for work that may take long. Others may use them, too: their number is the server's.
@@ -94,16 +144,57 @@ impl DeclaredTools {
         if cx.deadline <= Instant::now() {
             return Err(CallError::Timeout);
         }
-        let step = guarded(|| run::begin(&tool, call.arguments))?;
-        let later = match step {
+        let later = match guarded(|| run::begin(&tool, call.arguments))? {
             Step::Done(answer) => return Ok(Outcome::Complete(answer)),
-            Step::Later(work) => self.pool.submit(work)?,
+            step => self.later(&tool, step, &cx),
         };
         tokio::select! {
             biased;
             answer = later => answer.map(Outcome::Complete),
             () = cx.cancel.cancelled() => Err(CallError::Cancelled),
             () = sleep_until(cx.deadline) => Err(CallError::Timeout),
+        }
+    }
+
+    /// What takes a thread, or somebody else. Boxed: calls that are answered at once do not carry the room for it.
+    fn later<'a>(
+        &'a self,
+        tool: &'a Arc<CompiledTool>,
+        step: Step,
+        cx: &'a Cx,
+    ) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(async move {
+            match step {
+                Step::Done(answer) => Ok(answer),
+                Step::Later(work) => self.pool.submit(work)?.await,
+                Step::Ask(arguments) => self.asked(tool, &arguments, cx).await,
+                Step::CheckFirst(check) => match self.pool.submit(check)?.await? {
+                    Ok(arguments) => self.asked(tool, &arguments, cx).await,
+                    Err(answer) => Ok(answer),
+                },
+            }
+        })
+    }
+
+    /// The answer of somebody else.
+    async fn asked(
+        &self,
+        tool: &Arc<CompiledTool>,
+        arguments: &Checked,
+        cx: &Cx,
+    ) -> Result<Answer, CallError> {
+        let Some(outside) = &self.outside else {
+            return Ok(answer::error(
+                "This server answers by itself only; the tool would have to ask somebody else.",
+            ));
+        };
+        match tool.body() {
+            Body::Http(program) => match outside.asker.call(tool, program, arguments, cx).await? {
+                Asked::Done(answer) => Ok(answer),
+                Asked::Later(work) => self.pool.submit(work)?.await,
+            },
+            Body::Command(program) => outside.commands.call(tool, program, arguments, cx).await,
+            Body::Cel(_) | Body::Text(_) => Ok(answer::error("The tool was asked for what it does itself.")),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jsonschema::Validator;
 use jsonschema::paths::LocationSegment;
+use mcp_server_config::compile::cel::ARGUMENTS;
 use mcp_server_config::compile::cost::MAX_WEIGHT;
 use mcp_server_config::compile::{Body, CompiledTool};
 use serde_json::Value;
@@ -23,18 +24,39 @@ pub(super) enum Step {
     Done(Answer),
     /// The rest may take long.
     Later(Work),
+    /// The arguments are in order; somebody else has to be asked.
+    Ask(Checked),
+    /// As before, but holding the arguments against the schema may take long.
+    CheckFirst(Checking),
 }
 
+/// Work that ends with arguments to ask with, or with an answer.
+pub(super) type Checking = Box<dyn FnOnce() -> Result<Checked, Answer> + Send>;
+
 /// Arguments that fit the tool's schema.
-struct Checked {
+pub(super) struct Checked {
     raw: Option<Raw>,
     /// Present where the tool needs them parsed.
     value: Option<Value>,
 }
 
+impl Checked {
+    /// The arguments as JSON.
+    pub(super) fn json(&self) -> &str {
+        json(self.raw.as_ref())
+    }
+}
+
 /// Answers at once what is sure to be quick.
 pub(super) fn begin(tool: &Arc<CompiledTool>, arguments: Option<Raw>) -> Step {
     let tool = Arc::clone(tool);
+    if let Body::Http(_) | Body::Command(_) = tool.body() {
+        return if json(arguments.as_ref()).len() > SMALL {
+            Step::CheckFirst(Box::new(move || check(&tool, arguments)))
+        } else {
+            check(&tool, arguments).map_or_else(Step::Done, Step::Ask)
+        };
+    }
     if json(arguments.as_ref()).len() > SMALL {
         return Step::Later(Box::new(move || match check(&tool, arguments) {
             Ok(checked) => finish(&tool, &checked),
@@ -58,7 +80,8 @@ fn is_cheap(tool: &CompiledTool, checked: &Checked) -> bool {
         (Body::Cel(program), Some(value)) => convert::weight(value) <= program.limits().cheap,
         // A template has at most a few thousand places; the size of its result is bounded as it grows.
         (Body::Text(template), _) => template.parts().len() * json(checked.raw.as_ref()).len() <= 4 * SMALL,
-        (Body::Cel(_), None) => false,
+        // These are answered elsewhere.
+        (Body::Cel(_), None) | (Body::Http(_) | Body::Command(_), _) => false,
     }
 }
 
@@ -97,7 +120,10 @@ fn finish(tool: &CompiledTool, checked: &Checked) -> Answer {
             if weight > program.limits().accepted {
                 return answer::error(&too_heavy(weight, program.limits().accepted));
             }
-            evaluate::evaluate(program, tool.output(), value)
+            evaluate::evaluate(program, tool.output(), &[(ARGUMENTS, value)])
+        }
+        (Body::Http(_) | Body::Command(_), _) => {
+            answer::error("The tool was not called where it can be answered.")
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn fill(template: &Template, arguments: &str) -> Answer {
 }
 
 /// The JSON of the argument below `names`, as it was written.
-fn find<'a>(arguments: &'a str, names: &[String]) -> Option<&'a str> {
+pub(super) fn find<'a>(arguments: &'a str, names: &[String]) -> Option<&'a str> {
     names.iter().try_fold(arguments, |json, name| match json.trim_start().as_bytes().first() {
         Some(b'{') => {
             let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
