@@ -23,7 +23,7 @@ use crate::backend::Backend;
 use crate::backend::content::DeclaredContent;
 use crate::backend::program::ProgramTools;
 use crate::backend::router::Router;
-use crate::backend::tools::DeclaredTools;
+use crate::backend::tools::{DeclaredTools, Reach};
 use crate::cache;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
@@ -37,6 +37,7 @@ use crate::observe::health::{self, Gauges};
 use crate::observe::logs;
 use crate::observe::metrics::Metrics;
 use crate::observe::summary;
+use crate::observe::telemetry::{Settings as TelemetrySettings, Telemetry};
 use crate::outbound::Client;
 use crate::reload::{Reloader, Seen, tell, unknown_and_notes};
 use crate::server::Program;
@@ -196,7 +197,13 @@ async fn start_in_order(
     let bundle = sources.environment.get("SSL_CERT_FILE").map(PathBuf::from);
     let outbound = Client::new(&loaded.config.service, bundle.as_deref(), metrics.registry())?;
     health.watch("upstreams", outbound.health());
-    let tools = DeclaredTools::new(loaded.tools);
+    let reach = Reach {
+        client: outbound.clone(),
+        environment: sources.environment.clone(),
+        config: &loaded.config.service,
+        registry: metrics.registry(),
+    };
+    let tools = DeclaredTools::reaching(loaded.tools, reach);
     health.watch("tools", tools.health());
     tools.set_threads(loaded.config.service.performance.thread_pool_size());
     let content = DeclaredContent::new(loaded.content);
@@ -225,7 +232,15 @@ async fn start_in_order(
     });
     health.watch("redis", dispatcher.redis.health());
 
+    // Who is told of it all. They hear the last of it when the tools have ended.
+    let settings = TelemetrySettings::read(&loaded.config.service, &sources.environment)?;
+    let telemetry = Telemetry::start(settings, &outbound, &metrics);
+    health.watch("telemetry", telemetry.health());
+    let stopping = telemetry.clone();
+    components.started("telemetry", |_| async move { stopping.stop().await });
+
     let backend = dispatcher.backend().clone();
+    health.follow(&loaded.config, &outbound, &backend);
     components.started("tools", |until| async move { backend.drain(until).await });
 
     // What runs beside.
@@ -240,6 +255,8 @@ async fn start_in_order(
         grants,
         log,
         board,
+        health,
+        telemetry,
         address,
         started_with: loaded.config.clone(),
         seen: Seen { file: text, keys: Ok(String::new()), keys_file: obtained.file },

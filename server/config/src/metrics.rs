@@ -94,11 +94,11 @@ pub struct Otlp {
     /// Whether a span is sent for each request that is sampled. Default: Off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces: Option<Traces>,
-    /// The part of the requests that is sampled, 0 to 1, where the caller brings no trace; where it does, its own
-    /// decision holds. Default: 1. Example: 0.1.
+    /// How many of a hundred requests are sampled, 0 to 100, where the caller brings no trace; where it does, its own
+    /// decision holds. Default: 100. Example: 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1))]
-    pub sample_ratio: Option<f64>,
+    #[schemars(range(min = 0, max = 100))]
+    pub sample_percent: Option<u32>,
 }
 
 impl Otlp {
@@ -114,10 +114,10 @@ impl Otlp {
         self.traces == Some(Traces::On)
     }
 
-    /// The ratio in force.
+    /// The percentage in force.
     #[must_use]
-    pub fn sample_ratio(&self) -> f64 {
-        self.sample_ratio.unwrap_or(1.0)
+    pub fn sample_percent(&self) -> u32 {
+        self.sample_percent.unwrap_or(100)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use crate::auth::obtain::ObtainError;
 use crate::backend::router::Duplicate;
 use crate::observe::logs::LogError;
+use crate::observe::telemetry::TelemetryError;
 use crate::outbound::TlsError;
 use crate::settings::Refused;
 use crate::tool::BadTool;
@@ -30,6 +31,8 @@ pub enum StartError {
     Offers(#[from] Duplicate),
     #[error("cannot set up connections to others")]
     Outbound(#[from] TlsError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
     #[error("standard input or output broke")]
@@ -47,6 +50,7 @@ impl StartError {
             Self::Keys(_) => "keys",
             Self::Log(_) => "log",
             Self::Outbound(_) => "outbound",
+            Self::Telemetry(_) => "telemetry",
             Self::Signals(_) => "signals",
             Self::Stdio(_) => "stdio",
         }
@@ -59,7 +63,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Read { .. } | Self::Tool(_) | Self::Offers(_) => 2,
             Self::Listen { .. } => 3,
-            Self::Keys(_) | Self::Outbound(_) => 4,
+            Self::Keys(_) | Self::Outbound(_) | Self::Telemetry(_) => 4,
             Self::Log(_) => 5,
             Self::Signals(_) | Self::Stdio(_) => 1,
         }

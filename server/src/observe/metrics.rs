@@ -10,6 +10,7 @@ use prometheus::{
 
 use crate::auth::metrics::AuthMetrics;
 use crate::observe::process;
+use crate::observe::trace::Tracer;
 use crate::observe::traffic::Traffic;
 
 /// Everything that is counted.
@@ -18,6 +19,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests by method, tool, era and outcome, and how long they took.
     pub traffic: Traffic,
+    /// Makes spans of requests, where somebody wants them.
+    pub tracer: Tracer,
     pub in_flight: IntGauge,
     pub connections: IntGauge,
     pub connections_total: IntCounter,
@@ -56,6 +59,15 @@ impl Metrics {
         gauge_f(r, "process_start_time_seconds", "Start time of the process since the epoch").set(now());
         Self {
             traffic: Traffic::register(r),
+            tracer: {
+                let dropped = IntCounter::new(
+                    "mcp_server_spans_dropped_total",
+                    "Spans of sampled requests that were not sent: too many waited, or the collector did not take them",
+                )
+                .expect(NAMES);
+                register(r, &dropped);
+                Tracer::new(dropped)
+            },
             in_flight: gauge(r, "mcp_server_requests_in_flight", "Requests that are being answered"),
             connections: gauge(r, "mcp_server_connections", "Open connections to the MCP endpoint"),
             connections_total: {

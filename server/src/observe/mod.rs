@@ -11,5 +11,6 @@ pub mod redact;
 pub mod requests;
 pub mod scrub;
 pub mod summary;
+pub mod telemetry;
 pub mod trace;
 pub mod traffic;

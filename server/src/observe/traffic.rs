@@ -82,7 +82,7 @@ impl Traffic {
         let mut new = HashMap::with_capacity(old.len());
         let mut other = None;
         for name in tools {
-            let series = match old.get(name).filter(|series| &*series.tool == &**name) {
+            let series = match old.get(name).filter(|series| *series.tool == **name) {
                 Some(series) => series.clone(),
                 None if new.len() < MOST_TOOLS => self.of_tool(name),
                 None => other.get_or_insert_with(|| self.shared(&old)).clone(),

@@ -15,6 +15,7 @@ use crate::observe::health::entry::Entry;
 pub use entry::{Report, State};
 pub use shown::Gauges;
 
+mod configured;
 mod entry;
 mod shown;
 

@@ -8,7 +8,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts};
 use serde_json::{Map, Value, json};
 
-use crate::observe::health::{BUILT_IN, Registry, Report, State};
+use crate::observe::health::configured::CONFIGURED;
+use crate::observe::health::{Registry, Report, State};
 
 impl Report {
     /// What `/status` says of it under `checks`.
@@ -44,7 +45,7 @@ impl Report {
     /// True for a part of the server itself, false for what a user wants checked.
     #[must_use]
     pub fn is_component(&self) -> bool {
-        self.group == BUILT_IN
+        self.group != CONFIGURED
     }
 
     #[must_use]

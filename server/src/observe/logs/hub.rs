@@ -137,8 +137,9 @@ impl Hub {
     pub fn flush(&self) -> bool {
         let until = Instant::now() + LAST_WORDS;
         let sinks = self.sinks();
-        // Each gets its chance.
-        sinks.iter().map(|sink| sink.queue.flush(until)).fold(true, |all, written| all && written)
+        // Each gets its chance, also after one that failed.
+        let written: Vec<_> = sinks.iter().map(|sink| sink.queue.flush(until)).collect();
+        written.into_iter().all(|written| written)
     }
 
     /// What a writer has to say of its own sink. It goes to all of them: this one takes nothing just now.

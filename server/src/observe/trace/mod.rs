@@ -125,6 +125,11 @@ impl Tracer {
         }))
     }
 
+    /// Counts spans that could not be sent.
+    pub fn lost(&self, spans: usize) {
+        self.dropped.inc_by(spans as u64);
+    }
+
     /// Passes a span on. Never waits: where too many wait already, it is dropped and counted.
     pub fn finish(&self, finished: Finished) {
         let sink = self.sink.load();
