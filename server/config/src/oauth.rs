@@ -10,7 +10,7 @@ use crate::{Duration, SecretRef};
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2 {
     /// URL of the authorization server, exactly as its tokens and its metadata write it. Its keys and endpoints are
-    /// discovered there (RFC 8414, OpenID Connect). Required. Example: https://id.example.com/realms/main.
+    /// discovered there (RFC 8414, OpenID Connect). Default: none; it must be set. Example: https://id.example.com/realms/main.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = r"^https?://[^\s?#]+$"))]
     pub issuer: Option<String>,
@@ -89,7 +89,7 @@ pub struct Introspection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = r"^https?://[^\s#]+$"))]
     pub url: Option<String>,
-    /// Name under which the server asks. Required.
+    /// Name under which the server asks. Default: none; it must be set.
     #[serde(rename = "clientID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub client_id: Option<String>,

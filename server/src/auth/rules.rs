@@ -227,7 +227,7 @@ mod tests {
         Arc::new(Principal { scopes, ..Principal::new(id, PrincipalKind::ApiKey) })
     }
 
-    fn token(id: &str, claims: Value) -> Arc<Principal> {
+    fn token(id: &str, claims: &Value) -> Arc<Principal> {
         let claims = claims.as_object().cloned();
         Arc::new(Principal { claims, ..Principal::new(id, PrincipalKind::Token) })
     }
@@ -276,7 +276,7 @@ mod tests {
             {"principals": ["key:ops"], "allow": ["k"]}, {"principals": ["token:ops"], "allow": ["t"]},
             {"principals": ["ops"], "allow": ["both"]},
         ]));
-        let (key, token) = (key("ops", &[]), token("ops", json!({})));
+        let (key, token) = (key("ops", &[]), token("ops", &json!({})));
         for (tool, of_key, of_token) in [
             ("k", Standing::Allowed, Standing::Denied),
             ("t", Standing::Denied, Standing::Allowed),
@@ -305,7 +305,7 @@ mod tests {
             let rules = rules(json!([{"claims": [claim.clone()], "allow": ["*"]}]));
             let principal = token(
                 "a",
-                json!({
+                &json!({
                     "groups": ["devs", "all"], "tenant": "b", "level": 3, "admin": true,
                     "realm_access": {"roles": ["writer"]}, "https://example.com/x": "y",
                 }),

@@ -1,9 +1,18 @@
 //! API keys.
 
-use mcp_server_config::AuthMode;
-use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
-use crate::harness::{Connection, counts, modern_body, post, request, server, text};
+use mcp_server::auth::access::Access;
+use mcp_server::auth::keyring::{Key, Keyring};
+use mcp_server::auth::rules::Rules;
+use mcp_server::dispatch::snapshot::Snapshot;
+use mcp_server_config::compile::compile_rules;
+use mcp_server_config::{AuthMode, Rule};
+use serde_json::{Value, json};
+
+use crate::harness::{Connection, Server, counts, modern_body, post, request, server, text};
+use crate::process::{Served, run, stderr, stdout};
 
 const HEADERS: [(&str, &str); 3] =
     [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "echo")];
@@ -19,7 +28,7 @@ async fn a_missing_or_wrong_key_is_401_without_a_word_of_oauth() {
         (None, "Bearer"),
         (Some(("Authorization", "Bearer nonsense")), "Bearer error=\"invalid_token\""),
         (Some(("X-API-Key", "key-of-c")), "Bearer error=\"invalid_token\""),
-        (Some(("Authorization", "Basic eDp5")), "Bearer error=\"invalid_request\""),
+        (Some(("Authorization", "Basic eDp5")), "Bearer"),
     ] {
         let headers: Vec<_> = HEADERS.into_iter().chain(key).collect();
         let response = post(server.address, &headers, &body()).await;
@@ -78,4 +87,126 @@ async fn legacy_clients_need_a_key_for_their_handshake_too() {
     let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}).to_string();
     assert_eq!(post(server.address, &[], &initialize).await.status, 401);
     assert_eq!(post(server.address, &[("X-API-Key", "key-of-ci")], &initialize).await.status, 200);
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_400() {
+    let server = server(|config| config.service.auth.mode = None).await;
+    for pair in [("Authorization", "Bearer "), ("X-API-Key", "")] {
+        let headers: Vec<_> = HEADERS.into_iter().chain([pair]).collect();
+        let response = post(server.address, &headers, &body()).await;
+        assert_eq!(response.refusal(), (400, 400), "{pair:?}");
+        assert_eq!(response.header("www-authenticate"), Some("Bearer error=\"invalid_request\""));
+    }
+}
+
+#[tokio::test]
+async fn whoever_guesses_is_told_to_wait() {
+    let server = server(|config| {
+        config.service.auth.mode = None;
+        config.service.auth.max_failures_per_minute = Some(3);
+    })
+    .await;
+    let with = |key| HEADERS.into_iter().chain([("X-API-Key", key)]).collect::<Vec<_>>();
+    for _ in 0..3 {
+        assert_eq!(post(server.address, &with("guess"), &body()).await.status, 401);
+    }
+    for key in ["guess", "key-of-ci"] {
+        let response = post(server.address, &with(key), &body()).await;
+        assert_eq!(response.refusal(), (429, 429), "{key}");
+        let wait: u64 = response.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=20).contains(&wait), "{wait}");
+        assert!(response.header("www-authenticate").is_none());
+    }
+    assert_eq!(post(server.address, &HEADERS, &body()).await.status, 401, "saying nothing is no guess");
+}
+
+/// A server with rules, and the keys of `ci` and `ops`.
+async fn server_with_rules(rules: Value) -> Server {
+    let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
+    let server = server(|config| config.service.auth.mode = None).await;
+    let config = server.dispatcher.snapshot().config.clone();
+    let keys = Keyring::new(&[Key::new("ci", "key-of-ci"), Key::new("ops", "key-of-ops")]);
+    let access = Access { rules: Rules::new(compile_rules(&rules).unwrap()), ..Access::of_keys(keys) };
+    let catalogue = server.dispatcher.backend().catalogue().borrow().clone();
+    server.dispatcher.replace(Snapshot::with_access(config, access, &catalogue));
+    server
+}
+
+#[tokio::test]
+async fn tools_that_a_caller_may_not_call_do_not_exist_for_it() {
+    let server = server_with_rules(json!([
+        {"principals": ["ops"], "allow": ["*"]},
+        {"principals": ["ci"], "allow": ["e*", "mirrored"]},
+        {"principals": ["ci"], "allow": ["large"], "when": "args.size == 1"},
+        {"deny": ["panic", "mirrored"]},
+    ]))
+    .await;
+    let names = async |key: &str| {
+        let headers =
+            [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list"), ("X-API-Key", key)];
+        let list = post(server.address, &headers, &modern_body(1, "tools/list", json!({}))).await.result();
+        assert_eq!(list["cacheScope"], "private");
+        let tools = list["tools"].as_array().unwrap().iter();
+        tools.map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("key-of-ci").await, ["echo", "large"]);
+    let of_ops = names("key-of-ops").await;
+    assert!(of_ops.contains(&"wait".to_owned()) && !of_ops.contains(&"panic".to_owned()), "{of_ops:?}");
+
+    let call = async |tool: &str, arguments: Value| {
+        let headers = [
+            ("MCP-Protocol-Version", "2026-07-28"),
+            ("Mcp-Method", "tools/call"),
+            ("Mcp-Name", tool),
+            ("X-API-Key", "key-of-ci"),
+        ];
+        let body = modern_body(1, "tools/call", json!({"name": tool, "arguments": arguments}));
+        post(server.address, &headers, &body).await
+    };
+    assert_eq!(text(&call("echo", json!({})).await.result()), "ci: {}");
+    let unknown = call("nowhere", json!({})).await;
+    for hidden in ["wait", "panic", "mirrored"] {
+        let refused = call(hidden, json!({"region": "x"})).await;
+        assert_eq!(refused.status, unknown.status);
+        assert_eq!(refused.body, unknown.body.replace("nowhere", hidden), "as if it did not exist");
+    }
+    assert!(call("large", json!({"size": 1})).await.json().get("error").is_none());
+    let refused = call("large", json!({"size": 2})).await;
+    assert!(refused.body.contains("may not be called with these arguments"), "{refused:?}");
+}
+
+#[test]
+fn keys_are_managed_without_an_editor_while_the_server_runs() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config.json");
+    fs::write(
+        &config,
+        json!({"auth": {"apiKeys": {"file": "keys.json"}}, "tools": [{"name": "t", "text": "yes"}]})
+            .to_string(),
+    )
+    .unwrap();
+    let keys = |more: &[&str]| run(home.path(), &[&["keys", "--config", "config.json"][..], more].concat());
+    let added = keys(&["add", "ci", "--scope", "read", "--expires", "90d"]);
+    let key = stdout(&added).trim().to_owned();
+    assert_eq!(key.len(), 43, "{}", stderr(&added));
+    let file = home.path().join("keys.json");
+    assert!(!fs::read_to_string(&file).unwrap().contains(&key));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(keys(&["add", "ci"]).status.code(), Some(1), "the id is taken");
+    assert!(stdout(&keys(&["list"])).contains("ci  sha256"));
+    assert_eq!(run(home.path(), &["keys", "list"]).status.code(), Some(2), "which file?");
+
+    let served = Served::start(home.path(), &["--config", "config.json"]);
+    let call = |key: &str| run(home.path(), &["call", "t", "--url", &served.url(), "--key", key]);
+    assert_eq!(stdout(&call(&key)), "yes\n");
+    let other = stdout(&keys(&["add", "other", "--requests-per-minute", "6"])).trim().to_owned();
+    served.logged("the changed API keys are in force");
+    assert_eq!(stdout(&call(&other)), "yes\n");
+    assert_eq!(keys(&["revoke", "ci"]).status.code(), Some(0));
+    let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
+    while call(&key).status.success() {
+        assert!(std::time::Instant::now() < deadline, "a revoked key is still good");
+    }
+    assert!(!served.log().contains(&key));
 }
