@@ -7,6 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp_server::auth::keyring::Keyring;
+use mcp_server::auth::oauth::jwk::KeySet;
+use mcp_server::auth::oauth::settings::Settings;
+use mcp_server::auth::oauth::token::{Jwt, Source, check, looks_like_jwt};
 use mcp_server::auth::principal::Caller;
 use mcp_server::backend::Backend as _;
 use mcp_server::backend::tools::DeclaredTools;
@@ -18,7 +21,7 @@ use mcp_server::observe::metrics::Metrics;
 use mcp_server::protocol::headers as mirrors;
 use mcp_server_config::compile::compile;
 use mcp_server_config::rate_limit::RateLimitMode;
-use mcp_server_config::{AuthMode, Origin, ServerConfig, Tool, load, render as rendered, validate};
+use mcp_server_config::{AuthMode, OAuth2, Origin, ServerConfig, Tool, load, render as rendered, validate};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -179,4 +182,48 @@ pub fn render(data: &[u8]) {
     is_in_good_order(&reply, body.as_bytes());
     let length = reply.message.map_or(0, |message| message.len());
     assert!(length <= 4 << 20, "an answer of {length} bytes");
+}
+
+/// The key and the token of RFC 7515, appendix A.3.
+const KEY: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+const SIGNED: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+
+/// A token, claims and a set of keys, one a line.
+pub fn jwt(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.splitn(3, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (token, claims, keys) = (line(), line(), line());
+    let oauth2 = OAuth2 { issuer: Some("joe".to_owned()), ..OAuth2::default() };
+    let algorithms = oauth2.algorithms();
+    let known = KeySet::parse(KEY.as_bytes(), algorithms).expect("the key is one");
+    let theirs = KeySet::parse(keys.as_bytes(), algorithms);
+    let _shape = looks_like_jwt(token);
+    if let Ok(jwt) = Jwt::parse(token, algorithms) {
+        if let Some(Ok(_claims)) = jwt.verify(&known) {
+            assert_eq!(token.rsplit_once('.').map(|(signed, _)| signed), Some(SIGNED), "a forged token");
+        }
+        if let Ok(theirs) = theirs {
+            let _verdict = jwt.verify(&theirs);
+        }
+    }
+    let settings = Settings {
+        issuer: "joe".to_owned(),
+        audiences: vec!["us".to_owned()],
+        jwks_url: None,
+        algorithms: algorithms.to_vec(),
+        required_scopes: Vec::new(),
+        clock_skew: Duration::from_secs(60),
+        introspection: None,
+    };
+    let Ok(claims) = serde_json::from_str::<serde_json::Map<String, Value>>(claims) else { return };
+    let (issuer, audience) = (claims.get("iss").cloned(), claims.get("aud").cloned());
+    if let Ok(vouched) = check(claims, &settings, 1_300_000_000, Source::Token) {
+        assert_eq!(issuer, Some(Value::from("joe")), "the issuer is another");
+        assert!(
+            audience.is_some_and(|audience| audience.to_string().contains("\"us\"")),
+            "the audience is another"
+        );
+        assert!(vouched.until > 1_300_000_000);
+    }
 }

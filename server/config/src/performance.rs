@@ -50,10 +50,10 @@ pub struct Performance {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Shedding {
-    /// They are refused as soon as it is clear that they would wait in vain.
+    // They are refused as soon as it is clear that they would wait in vain.
     #[default]
     Adaptive,
-    /// They wait where the queue has room.
+    // They wait where the queue has room.
     Off,
 }
 

@@ -8,8 +8,11 @@ use tokio::sync::mpsc::Sender;
 
 use crate::backend::{Client, Events, LogLevel, Trace};
 use crate::dispatch::head::Request;
+use crate::dispatch::record::Record;
 use crate::dispatch::snapshot::Snapshot;
+use crate::observe::trace::Head;
 use crate::protocol::answer::Message;
+use crate::protocol::envelope::Meta;
 use crate::protocol::era::Era;
 use crate::protocol::raw::Raw;
 
@@ -47,13 +50,26 @@ fn is_token(json: &str) -> bool {
     json.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
 }
 
-/// Where the request stands in a trace: as its metadata say, else as its headers do.
-pub(super) fn trace(request: &Request<'_>, headers: Option<&HeaderMap>) -> Option<Arc<Trace>> {
-    let meta = &request.params.meta;
-    let header = |name| headers?.get(name)?.to_str().ok().map(str::to_owned);
+/// Where the request comes from in a trace: as its metadata say, else as its headers do.
+pub(super) fn origin<'a>(meta: &'a Meta<'_>, headers: Option<&'a HeaderMap>, id: &'a str) -> Head<'a> {
+    let header = |name| headers?.get(name)?.to_str().ok();
     let (parent, state) = match meta.trace_parent.text() {
-        Some(parent) => (parent.to_owned(), meta.trace_state.text().map(str::to_owned)),
-        None => (header("traceparent")?, header("tracestate")),
+        Some(parent) => (Some(parent), meta.trace_state.text()),
+        None => (header("traceparent"), header("tracestate")),
     };
-    Some(Arc::new(Trace { parent, state }))
+    Head { parent, state, request_id: id, http: headers.is_some() }
+}
+
+/// Where what the request causes stands in a trace: below its own span if it has one, else where the caller stands.
+pub(super) fn trace(
+    request: &Request<'_>,
+    headers: Option<&HeaderMap>,
+    record: &Record,
+) -> Option<Arc<Trace>> {
+    if let Some(span) = record.span() {
+        let state = (!span.state.is_empty()).then(|| span.state.to_string());
+        return Some(Arc::new(Trace { parent: span.context.to_string(), state }));
+    }
+    let Head { parent, state, .. } = origin(&request.params.meta, headers, request.id);
+    Some(Arc::new(Trace { parent: parent?.to_owned(), state: state.map(str::to_owned) }))
 }

@@ -124,10 +124,10 @@ async fn fly(
         Some(asked) => asked.await,
         None => Ended::Failed(CallError::Cancelled),
     };
-    if let Ended::Answered(Outcome::Complete(answer)) = &ended {
-        if let Some(ttl) = ttl.or_else(|| hinted(answer)) {
-            cache.keep(store, key, answer, ttl).await;
-        }
+    if let Ended::Answered(Outcome::Complete(answer)) = &ended
+        && let Some(ttl) = ttl.or_else(|| hinted(answer))
+    {
+        cache.keep(store, key, answer, ttl).await;
     }
     Flown { ended, kept: false }
 }

@@ -99,7 +99,7 @@ impl Dispatcher {
         let cx = Cx {
             client: around::client(request, body),
             events: around::events(request, snapshot, arrival.notices, body),
-            trace: around::trace(request, arrival.headers),
+            trace: around::trace(request, arrival.headers, record),
             caller: arrival.caller.clone(),
             deadline,
             cancel: cancel.clone(),

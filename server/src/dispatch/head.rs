@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::dispatch::around;
 use crate::dispatch::record::Record;
 use crate::protocol::capabilities::Offer;
 use crate::protocol::envelope::{Envelope, Kind, Params};
@@ -98,6 +99,7 @@ pub(super) fn read<'a>(
     let params = envelope.params;
     let era = era::decide(&params.meta, &method, version).map_err(|fault| refused(None, fault))?;
     record.era(era);
+    record.trace(&around::origin(&params.meta, headers, id));
     let found = Method::find(&method, era, offer);
     if let Some(method) = found {
         record.method(method);

@@ -31,10 +31,16 @@ impl Bound {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// A share that is still empty.
+    #[must_use]
+    pub fn nothing(self: &Arc<Self>) -> Share {
+        Share { bound: self.clone(), amount: 0 }
+    }
+
     /// Takes `amount`, or nothing at all where that would be too much.
     #[must_use]
     pub fn take(self: &Arc<Self>, amount: usize) -> Option<Share> {
-        let mut share = Share { bound: self.clone(), amount: 0 };
+        let mut share = self.nothing();
         share.grow(amount).then_some(share)
     }
 }
@@ -55,7 +61,13 @@ impl Share {
     /// Takes `more` on top; false where that would be too much.
     #[must_use]
     pub fn grow(&mut self, more: usize) -> bool {
-        let limit = self.bound.limit();
+        self.grow_beyond(more, 0)
+    }
+
+    /// The same with a reserve, of which others do not know.
+    #[must_use]
+    pub fn grow_beyond(&mut self, more: usize, reserve: usize) -> bool {
+        let limit = self.bound.limit().saturating_add(reserve);
         let room = |used: usize| used.checked_add(more).filter(|sum| *sum <= limit);
         let taken = self.bound.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
         if taken {
@@ -90,5 +102,7 @@ mod tests {
         assert_eq!(bound.take(3).unwrap().amount(), 3);
         assert_eq!(bound.used(), 0);
         assert!(bound.take(usize::MAX).is_none());
+        let mut share = bound.nothing();
+        assert!(!share.grow(4) && !share.grow_beyond(5, 1) && share.grow_beyond(4, 1));
     }
 }

@@ -9,9 +9,10 @@ use serde_json::value::RawValue;
 use crate::auth::principal::Caller;
 use crate::observe::metrics::Metrics;
 use crate::observe::requests::{Entry, Known};
+use crate::observe::trace::{Finished, Head, Span};
 use crate::observe::traffic::Seen;
 use crate::protocol::envelope::Params;
-use crate::protocol::era::Era;
+use crate::protocol::era::{Era, MODERN};
 use crate::protocol::errors::Code;
 use crate::protocol::methods::Method;
 
@@ -24,6 +25,12 @@ pub struct Record {
     tool: Option<Arc<str>>,
     era: &'static str,
     outcome: &'static str,
+    /// The revision of the protocol; empty while it is not known.
+    version: &'static str,
+    /// The JSON-RPC code of a refusal.
+    code: Option<i32>,
+    /// Where the request is sampled.
+    span: Option<Box<Span>>,
     /// False where somebody else counts the request.
     counts: bool,
     /// For the request log, where it wants to know.
@@ -47,6 +54,9 @@ impl Record {
             tool: None,
             era: UNKNOWN,
             outcome: ABORTED,
+            version: "",
+            code: None,
+            span: None,
             counts: true,
             entry: None,
         }
@@ -62,7 +72,8 @@ impl Record {
     /// The record for somebody else to count; what stays here counts nothing.
     #[must_use]
     pub fn hand_over(&mut self) -> Self {
-        let stays = Self { metrics: self.metrics.clone(), tool: None, counts: false, entry: None, ..*self };
+        let metrics = self.metrics.clone();
+        let stays = Self { metrics, tool: None, span: None, counts: false, entry: None, ..*self };
         std::mem::replace(self, stays)
     }
 
@@ -92,6 +103,21 @@ impl Record {
 
     pub fn era(&mut self, era: Era) {
         self.era = era.label();
+        self.version = match era {
+            Era::Modern => MODERN,
+            Era::Legacy(version) => version.as_str(),
+        };
+    }
+
+    /// Begins the span of the request, where it is sampled.
+    pub fn trace(&mut self, head: &Head<'_>) {
+        self.span = self.metrics.tracer.begin(head);
+    }
+
+    /// The span of the request, where it has one.
+    #[must_use]
+    pub fn span(&self) -> Option<&Span> {
+        self.span.as_deref()
     }
 
     pub fn method(&mut self, method: Method) {
@@ -123,6 +149,7 @@ impl Record {
 
     pub fn fault(&mut self, code: Code) {
         self.outcome = code.outcome();
+        self.code = Some(code.number());
     }
 
     pub fn aborted(&mut self) {
@@ -152,6 +179,17 @@ impl Drop for Record {
         if let Some(entry) = &self.entry {
             let known = Known { method: self.method, era: self.era, tool };
             entry.ended(known, self.outcome, elapsed);
+        }
+        if let Some(span) = self.span.take() {
+            self.metrics.tracer.finish(Finished {
+                span,
+                method: self.method,
+                tool: self.tool.take(),
+                version: self.version,
+                outcome: self.outcome,
+                code: self.code,
+                took: elapsed,
+            });
         }
     }
 }

@@ -25,6 +25,12 @@ pub const ARRIVAL: Duration = Duration::from_secs(30);
 const THROW_AWAY: usize = 8 << 20;
 const THROW_AWAY_FOR: Duration = Duration::from_secs(2);
 
+/// Bodies up to this size find room where larger ones do not: a ping must get through whoever uploads what.
+pub const SMALL: usize = 16 << 10;
+
+/// Bytes for small bodies on top of the budget.
+const RESERVE: usize = 4 << 20;
+
 /// Reads a whole body of at most `limit` bytes within a time, and takes its size from the budget.
 ///
 /// # Errors
@@ -36,15 +42,14 @@ pub async fn read<B>(
     budget: &Arc<Bound>,
 ) -> Result<(Bytes, Share), Fault>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: std::fmt::Display,
 {
     match tokio::time::timeout(within, collect(&mut body, limit, budget)).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(fault)) => {
-            if fault.code == Code::TooLarge {
-                // Whether the client took the hint or not, the answer is the same.
-                let _elapsed = tokio::time::timeout(THROW_AWAY_FOR, throw_away(&mut body)).await;
+            if matches!(fault.code, Code::TooLarge | Code::Overloaded) {
+                discard(body);
             }
             Err(fault)
         }
@@ -62,7 +67,7 @@ where
         return Err(too_large(limit));
     }
     // Taken as it arrives: what is only announced holds no memory, and must not keep others out.
-    let mut share = budget.take(0).ok_or_else(no_room)?;
+    let mut share = budget.nothing();
     let mut whole = Bytes::new();
     let mut pieces = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -74,7 +79,8 @@ where
         if length > limit {
             return Err(too_large(limit));
         }
-        if length > share.amount() && !share.grow(length - share.amount()) {
+        let reserve = if length <= SMALL { RESERVE } else { 0 };
+        if length > share.amount() && !share.grow_beyond(length - share.amount(), reserve) {
             return Err(no_room());
         }
         if length == data.len() {
@@ -91,7 +97,15 @@ where
     Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, share))
 }
 
-async fn throw_away<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
+/// Lets the client finish sending beside the refusal, which goes out at once.
+pub fn discard<B: Body<Data = Bytes> + Unpin + Send + 'static>(body: B) {
+    if !body.is_end_stream() {
+        // Whether the client took the hint or not, the answer is the same.
+        drop(tokio::spawn(tokio::time::timeout(THROW_AWAY_FOR, throw_away(body))));
+    }
+}
+
+async fn throw_away<B: Body<Data = Bytes> + Unpin>(mut body: B) {
     let mut left = THROW_AWAY;
     while let Some(Ok(frame)) = body.frame().await {
         let length = frame.data_ref().map_or(0, Bytes::len);
@@ -231,17 +245,16 @@ mod tests {
 
     #[tokio::test]
     async fn the_budget_bounds_all_bodies_together() {
-        let budget = Bound::new(15);
-        let (_first, share) = read(pieces(&[4, 6]), 10, ARRIVAL, &budget).await.unwrap();
-        assert_eq!(budget.used(), 10);
-        for body in [&[6][..], &[5, 1]] {
-            assert!(
-                read(pieces(body), 10, ARRIVAL, &budget)
-                    .await
-                    .is_err_and(|fault| fault.code == Code::Overloaded)
-            );
+        let budget = Bound::new(30_000);
+        let (_first, share) = read(pieces(&[10_000, 10_000]), 1 << 20, ARRIVAL, &budget).await.unwrap();
+        assert_eq!(budget.used(), 20_000);
+        for body in [&[20_000][..], &[9000, 9000]] {
+            let read = read(pieces(body), 1 << 20, ARRIVAL, &budget).await;
+            assert!(read.is_err_and(|fault| fault.code == Code::Overloaded));
         }
+        let (_small, _share) = read(pieces(&[12_000]), 1 << 20, ARRIVAL, &budget).await.unwrap();
+        assert_eq!(budget.used(), 32_000, "a small one finds room all the same");
         drop(share);
-        assert!(read(pieces(&[6]), 10, ARRIVAL, &budget).await.is_ok());
+        assert!(read(pieces(&[17_000]), 1 << 20, ARRIVAL, &budget).await.is_ok());
     }
 }

@@ -199,6 +199,10 @@ impl Door {
     ) -> Response<Payload> {
         let announced = http_body::Body::size_hint(&body).exact();
         if let Err(fault) = self.dispatcher.shed(snapshot, &head.headers, announced) {
+            // A small body is already there, or nearly so.
+            if announced.is_none_or(|length| length > body::SMALL as u64) {
+                body::discard(body);
+            }
             return respond(Reply::refused(None, &fault, None, record));
         }
         let (failures, counted) = (&self.dispatcher.failures, &self.dispatcher.metrics.auth);

@@ -35,6 +35,10 @@ pub struct EventStream {
 }
 
 /// How a request went on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is nearly every answer, and a box is an allocation"
+)]
 pub(super) enum Begun {
     /// It was answered, and nothing was told before.
     Answered(Reply, Record),

@@ -138,7 +138,7 @@ async fn requests_that_are_taken_back_at_once_close_the_connection() {
     client.flood(streams(10_000).map(reset)).await;
     let seen = client.closed().await;
     assert!(seen.answers < 5000, "{seen:?}");
-    bystander.is_unharmed();
+    bystander.assert_unharmed();
     target.took_at_most(16, Duration::from_secs(3));
 }
 
@@ -154,7 +154,7 @@ async fn headers_without_end_close_the_connection() {
         let seen = client.closed().await;
         assert_eq!(seen.answers, 0, "{seen:?}");
     }
-    bystander.is_unharmed();
+    bystander.assert_unharmed();
     target.took_at_most(8, Duration::from_secs(2));
 }
 
@@ -175,7 +175,7 @@ async fn floods_of_small_frames_cost_little() {
         let seen = client.close().await;
         println!("{what}: {seen:?}");
     }
-    bystander.is_unharmed();
+    bystander.assert_unharmed();
     // Ten thousand frames, four times.
     target.took_at_most(16, Duration::from_secs(6));
 }
@@ -191,13 +191,14 @@ async fn of_a_thousand_streams_256_are_open_at_once() {
     client.flood(std::iter::once(frame(PING, 0, 0, &[0; 8]))).await;
     let seen = client.close().await;
     assert!(seen.goaway.is_some_and(|code| code != 0) || seen.refused >= 1000 - 256, "{seen:?}");
-    bystander.is_unharmed();
+    bystander.assert_unharmed();
     target.took_at_most(16, Duration::from_secs(2));
 }
 
 #[tokio::test]
 async fn a_window_that_never_opens_costs_the_connection() {
-    let patience = Patience { stalled: Duration::from_millis(300), ..Patience::default() };
+    let wait = Duration::from_millis(300);
+    let patience = Patience { header: wait, stalled: wait, ..Patience::default() };
     let server = server_slow(patience, Duration::from_secs(30)).await;
     // SETTINGS_INITIAL_WINDOW_SIZE is 0.
     let mut client = Client::open(server.address, &[0, 4, 0, 0, 0, 0]).await;

@@ -139,7 +139,7 @@ impl Bystander {
     }
 
     /// Asserts that the bystander was served all the time, and nearly as fast as ever.
-    pub(crate) fn is_unharmed(self) {
+    pub(crate) fn assert_unharmed(self) {
         self.stop.store(true, Ordering::Relaxed);
         let mut times = self.thread.join().unwrap();
         times.sort_unstable();

@@ -120,6 +120,11 @@ fn configurations() {
 }
 
 #[test]
+fn tokens() {
+    run("jwt", entries::jwt, 500);
+}
+
+#[test]
 fn templates_and_expressions() {
     run("render", entries::render, 200);
 }
