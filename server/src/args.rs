@@ -31,6 +31,9 @@ pub enum Command {
     Serve(Serve),
     /// Check a configuration and tell everything that is wrong with it
     CheckConfig {
+        /// Let tools run programs [env: MCP_ALLOW_COMMANDS]
+        #[arg(long)]
+        allow_commands: bool,
         /// A configuration (JSON or YAML), or an McpServer manifest
         file: PathBuf,
     },
@@ -42,6 +45,11 @@ pub enum Command {
         /// A configuration or manifest; the environment is laid over it. Without one and without --defaults, only what
         /// the environment sets is printed
         file: Option<PathBuf>,
+    },
+    /// Print the McpServer resource that serves the same in a cluster as a file does here
+    ConvertConfig {
+        /// A configuration (JSON or YAML, the classic spelling too)
+        file: PathBuf,
     },
     /// Ask a running server whether it is ready; exit code 0 where it is
     Health {
@@ -72,6 +80,9 @@ pub struct Serve {
     /// Speak MCP on standard input and output instead of HTTP
     #[arg(long, conflicts_with = "address")]
     pub stdio: bool,
+    /// Let tools run programs. Without it a configuration that has such tools is refused [env: MCP_ALLOW_COMMANDS]
+    #[arg(long)]
+    pub allow_commands: bool,
     /// The least severe events that are logged
     #[arg(long, value_enum)]
     pub log_level: Option<Level>,

@@ -11,7 +11,7 @@ use crate::app::StartError;
 use crate::client::http::{Client, Url};
 use crate::commands::{fail, print, say};
 use crate::environment::Environment;
-use crate::settings::Sources;
+use crate::settings::{Flags, Sources};
 
 /// A server that takes longer to say that it is ready is not.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,7 +40,9 @@ pub(super) async fn run(url: Option<String>, config: Option<PathBuf>, environmen
 
 /// Where the admin port of the server with this configuration is, seen from this machine.
 fn admin_url(config: Option<PathBuf>, environment: Environment) -> Result<String, ExitCode> {
-    let sources = Sources { file: config, environment, ..Sources::default() };
+    // Nothing is run here.
+    let flags = Flags { allow_commands: true, ..Flags::default() };
+    let sources = Sources { file: config, environment, flags, ..Sources::default() };
     let text =
         sources.read().map_err(|source| fail(&StartError::Read { name: sources.name(), source }, 2))?;
     let loaded = sources.load(&text).map_err(|refused| fail(&refused, 2))?;

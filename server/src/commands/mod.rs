@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use mcp_server_config::convert::to_resource;
 use mcp_server_config::{Origin, load, render};
 
 use crate::app::{self, StartError, Via};
@@ -23,8 +24,9 @@ pub async fn run(command: Command) -> ExitCode {
     let environment = Environment::of_process();
     match command {
         Command::Serve(arguments) => serve(arguments, environment).await,
-        Command::CheckConfig { file } => check_config(file, environment),
+        Command::CheckConfig { file, allow_commands } => check_config(file, environment, allow_commands),
         Command::PrintConfig { defaults, file } => print_config(file, defaults, &environment),
+        Command::ConvertConfig { file } => convert_config(file),
         Command::Health { url, config } => health::run(url, config, environment).await,
         Command::Keys(arguments) => keys::run(arguments, environment),
         Command::Call(arguments) => client::run(arguments, &environment).await,
@@ -61,6 +63,7 @@ async fn serve(arguments: Serve, environment: Environment) -> ExitCode {
             address: arguments.address,
             admin_address: arguments.admin_address,
             log_level: arguments.log_level.map(Into::into),
+            allow_commands: arguments.allow_commands,
         },
         ..Sources::default()
     };
@@ -83,8 +86,9 @@ pub(crate) fn ended(served: Result<u8, StartError>) -> ExitCode {
     }
 }
 
-fn check_config(file: PathBuf, environment: Environment) -> ExitCode {
-    let sources = Sources { file: Some(file), environment, ..Sources::default() };
+fn check_config(file: PathBuf, environment: Environment, allow_commands: bool) -> ExitCode {
+    let flags = Flags { allow_commands, ..Flags::default() };
+    let sources = Sources { file: Some(file), environment, flags, ..Sources::default() };
     let text = match sources.read() {
         Ok(text) => text,
         Err(source) => return fail(&StartError::Read { name: sources.name(), source }, 2),
@@ -102,6 +106,26 @@ fn check_config(file: PathBuf, environment: Environment) -> ExitCode {
     };
     say(&refused(&problems));
     ExitCode::from(2)
+}
+
+/// The environment stays out of it: it belongs to this machine.
+fn convert_config(file: PathBuf) -> ExitCode {
+    let sources = Sources { file: Some(file), ..Sources::default() };
+    let text = match sources.read() {
+        Ok(text) => text,
+        Err(source) => return fail(&StartError::Read { name: sources.name(), source }, 2),
+    };
+    match load(&Origin { name: sources.name(), text }, []) {
+        Ok(document) => {
+            document.unknown.iter().for_each(|key| say(&key.problem.to_string()));
+            document.notes.iter().for_each(|note| say(&format!("{}: {note}", sources.name())));
+            print(&to_resource(&document.config))
+        }
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn print_config(file: Option<PathBuf>, defaults: bool, environment: &Environment) -> ExitCode {
