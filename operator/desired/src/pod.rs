@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, KeyToPath,
-        LocalObjectReference, PodSecurityContext, PodSpec, ResourceRequirements, SELinuxOptions,
-        SeccompProfile, SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+        LocalObjectReference, PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements,
+        SELinuxOptions, SeccompProfile, SecretProjection, SecretVolumeSource, SecurityContext,
+        TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
 use mcp_server_config::constants::{
     ADMIN_PORT, ADMIN_PORT_NAME, API_KEYS_DIR, API_KEYS_FILE, CONFIG_DIR, CONFIG_FILE, MCP_PORT,
-    MCP_PORT_NAME,
+    MCP_PORT_NAME, SECRETS_DIR,
 };
 
 use crate::{
@@ -24,11 +25,12 @@ use crate::{
 pub(crate) const VOLUME_PREFIX: &str = "mcp-";
 const CONFIG_VOLUME: &str = "mcp-config";
 const API_KEYS_VOLUME: &str = "mcp-api-keys";
+const SECRETS_VOLUME: &str = "mcp-secrets";
 const TMP_VOLUME: &str = "mcp-tmp";
 /// The one place where the server may write.
 const TMP_DIR: &str = "/tmp";
 /// Directories that mounts of users may neither shadow nor lie in.
-pub(crate) const TAKEN_DIRS: [&str; 3] = [CONFIG_DIR, API_KEYS_DIR, TMP_DIR];
+pub(crate) const TAKEN_DIRS: [&str; 4] = [CONFIG_DIR, API_KEYS_DIR, SECRETS_DIR, TMP_DIR];
 
 pub(crate) fn pod_spec(server: &ValidatedServer, settings: &Settings) -> PodSpec {
     let options = &server.spec.pod;
@@ -158,6 +160,9 @@ fn mounts(server: &ValidatedServer) -> Vec<VolumeMount> {
     if server.keys != Keys::None {
         all.push(read_only(API_KEYS_VOLUME, API_KEYS_DIR));
     }
+    if !server.secrets.is_empty() {
+        all.push(read_only(SECRETS_VOLUME, SECRETS_DIR));
+    }
     all.push(VolumeMount {
         name: TMP_VOLUME.to_owned(),
         mount_path: TMP_DIR.to_owned(),
@@ -198,6 +203,7 @@ fn volumes(server: &ValidatedServer) -> Vec<Volume> {
             ..Volume::default()
         });
     }
+    all.extend(secrets(server));
     all.push(Volume {
         name: TMP_VOLUME.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource {
@@ -217,6 +223,32 @@ fn volumes(server: &ValidatedServer) -> Vec<Volume> {
         ..Volume::default()
     }));
     all
+}
+
+/// The secrets that the configuration refers to, each as `<Secret>/<key>` in one volume. Like keys, none is optional: a
+/// server that starts without its Redis password only seems to run.
+fn secrets(server: &ValidatedServer) -> Option<Volume> {
+    let mut by_name: BTreeMap<&str, Vec<KeyToPath>> = BTreeMap::new();
+    for (name, key) in &server.secrets {
+        let path = format!("{name}/{key}");
+        by_name.entry(name).or_default().push(KeyToPath { key: key.clone(), path, mode: None });
+    }
+    let sources: Vec<_> = by_name
+        .into_iter()
+        .map(|(name, items)| VolumeProjection {
+            secret: Some(SecretProjection {
+                name: name.to_owned(),
+                items: Some(items),
+                optional: Some(false),
+            }),
+            ..VolumeProjection::default()
+        })
+        .collect();
+    (!sources.is_empty()).then(|| Volume {
+        name: SECRETS_VOLUME.to_owned(),
+        projected: Some(ProjectedVolumeSource { sources: Some(sources), ..ProjectedVolumeSource::default() }),
+        ..Volume::default()
+    })
 }
 
 /// Spread over nodes and zones, where the resource does not say. One replica gets the same: were it otherwise,

@@ -7,12 +7,14 @@ mod pod;
 mod rules;
 mod runtime;
 
+use std::collections::BTreeSet;
+
 use kube::Resource;
 use mcp_crds::{MAX_NAME_LENGTH, McpServer, McpServerSpec};
 use mcp_server_config::{
-    AuthMode, Duration, HttpProcess, Path, ProcessConfig, SecretRef, ServerConfig, ServiceConfig, Shutdown,
-    Violation, compile, config_hash,
-    constants::{ADMIN_PORT, API_KEYS_DIR, API_KEYS_FILE, MCP_PORT},
+    AuthMode, Duration, HttpProcess, Path, ProcessConfig, SecretKeyRef, SecretRef, ServerConfig,
+    ServiceConfig, Shutdown, Violation, compile, config_hash,
+    constants::{ADMIN_PORT, API_KEYS_DIR, API_KEYS_FILE, MCP_PORT, SECRETS_DIR},
     render, restart_hash, validate_service,
 };
 
@@ -50,6 +52,8 @@ pub struct ValidatedServer {
     /// Hash of the settings that a running server cannot change.
     pub restart_hash: String,
     pub keys: Keys,
+    /// All other secrets that the configuration refers to, as (Secret, key).
+    pub secrets: BTreeSet<(String, String)>,
     /// Seconds between the signal to stop and the kill.
     pub grace_period_seconds: i64,
 }
@@ -85,7 +89,7 @@ pub fn validate(server: &McpServer, observed: &Observed) -> Result<ValidatedServ
     let namespace = server.meta().namespace.clone().unwrap_or_else(|| "default".to_owned());
     let names = Names::of(&name);
     let keys = keys(&spec.config, &names);
-    let config = server_config(spec, &name, &namespace, &keys);
+    let (config, secrets) = server_config(spec, &name, &namespace, &keys);
     let rendered = render(&config);
     rules.check(rendered.len() <= MAX_CONFIG_BYTES, "spec.config", || {
         format!(
@@ -110,6 +114,7 @@ pub fn validate(server: &McpServer, observed: &Observed) -> Result<ValidatedServ
         config,
         rendered,
         keys,
+        secrets,
     })
 }
 
@@ -117,6 +122,8 @@ fn keys(config: &ServiceConfig, names: &Names) -> Keys {
     let given = config.auth.api_keys.as_ref().and_then(|keys| keys.secret_key_ref.as_ref());
     match (config.auth.mode(), given) {
         (AuthMode::Disabled, _) | (AuthMode::Optional, None) => Keys::None,
+        // Callers have tokens: a key beside them would be one more way in that nobody asked for.
+        (AuthMode::Required, None) if config.auth.oauth2.is_some() => Keys::None,
         (AuthMode::Required, None) => Keys::Generated { secret: names.api_key.clone() },
         (AuthMode::Required | AuthMode::Optional, Some(reference)) => {
             Keys::Given { secret: reference.name.clone(), key: reference.key.clone() }
@@ -125,7 +132,14 @@ fn keys(config: &ServiceConfig, names: &Names) -> Keys {
 }
 
 /// What the server is told: `spec.config`, and what only the operator knows. Nothing else: defaults are the server's.
-fn server_config(spec: &McpServerSpec, name: &str, namespace: &str, keys: &Keys) -> ServerConfig {
+///
+/// Beside it, the secrets that it now expects as files.
+fn server_config(
+    spec: &McpServerSpec,
+    name: &str,
+    namespace: &str,
+    keys: &Keys,
+) -> (ServerConfig, BTreeSet<(String, String)>) {
     let mut service = spec.config.clone();
     service.server_name.get_or_insert_with(|| name.to_owned());
     service.auth.api_keys = match keys {
@@ -134,6 +148,7 @@ fn server_config(spec: &McpServerSpec, name: &str, namespace: &str, keys: &Keys)
             Some(SecretRef::from_file(format!("{API_KEYS_DIR}/{API_KEYS_FILE}")))
         }
     };
+    let secrets = mount(&mut service);
     for host in hosts(name, namespace).into_iter().chain(["localhost".to_owned()]) {
         if !service.http.allowed_hosts.contains(&host) {
             service.http.allowed_hosts.push(host);
@@ -157,7 +172,19 @@ fn server_config(spec: &McpServerSpec, name: &str, namespace: &str, keys: &Keys)
         },
         ..ProcessConfig::default()
     };
-    ServerConfig { service, process }
+    (ServerConfig { service, process }, secrets)
+}
+
+/// Turns every reference to a Secret into the file where the pod mounts it.
+fn mount(service: &mut ServiceConfig) -> BTreeSet<(String, String)> {
+    let mut mounted = BTreeSet::new();
+    for (_, secret) in service.secrets_mut() {
+        if let Some(SecretKeyRef { name, key }) = secret.secret_key_ref.take() {
+            *secret = SecretRef::from_file(format!("{SECRETS_DIR}/{name}/{key}"));
+            mounted.insert((name, key));
+        }
+    }
+    mounted
 }
 
 fn drain_timeout(spec: &McpServerSpec) -> Duration {
@@ -197,18 +224,21 @@ impl Rules {
         self.check(!config.tools.is_empty(), "spec.config.tools", || {
             "a server needs at least one tool; declare it here".to_owned()
         });
-        if let Some(keys) = &config.auth.api_keys {
-            let by_reference = keys.secret_key_ref.is_some() && keys.alternatives() == 1;
-            self.check(by_reference, "spec.config.auth.apiKeys", || {
-                "must be a secretKeyRef; a resource knows neither files, nor variables, nor secrets in clear"
-                    .to_owned()
-            });
+        let mut secrets = config.clone();
+        let mut not_by_reference = Vec::new();
+        for (path, secret) in secrets.secrets_mut() {
+            if secret.secret_key_ref.is_none() || secret.alternatives() != 1 {
+                let path = below.join(&path);
+                let message = "must be a secretKeyRef; a resource knows neither files, nor variables, nor secrets in clear";
+                not_by_reference.push(path.clone());
+                self.violations.push(Violation { path, message: message.to_owned() });
+            }
         }
         let compiled = compile::compile(&config.tools).err().unwrap_or_default();
         for violation in validate_service(config).into_iter().chain(compiled) {
             let violation = Violation { path: below.join(&violation.path), message: violation.message };
-            // Of the keys, the rule above says it better; and some rules are both the server's and the compiler's.
-            let said = violation.path == Path::of("spec.config.auth.apiKeys");
+            // Of secrets, the rule above says it better; and some rules are both the server's and the compiler's.
+            let said = not_by_reference.contains(&violation.path);
             if !said && !self.violations.contains(&violation) {
                 self.violations.push(violation);
             }

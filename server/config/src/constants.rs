@@ -8,6 +8,8 @@ pub const CONFIG_DIR: &str = "/app/config";
 pub const API_KEYS_DIR: &str = "/app/secrets/api-keys";
 /// Name of the keys file, and the default key of a Secret that holds API keys.
 pub const API_KEYS_FILE: &str = "keys.json";
+/// Directory in the container where every other secret is mounted, as `<Secret>/<key>`.
+pub const SECRETS_DIR: &str = "/app/secrets/refs";
 
 /// Container port that speaks MCP, and its name.
 pub const MCP_PORT: u16 = 8080;

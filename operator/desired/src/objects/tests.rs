@@ -18,6 +18,15 @@ pub(crate) fn features() -> Vec<(&'static str, Value)> {
             "own_keys",
             json!({"config": {"auth": {"apiKeys": {"secretKeyRef": {"name": "clients", "key": "our.json"}}}}}),
         ),
+        (
+            "secrets",
+            json!({"config": {
+                "redis": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}, "ca": {"secretKeyRef": {"name": "redis", "key": "ca.pem"}}},
+                "auth": {"oauth2": {"issuer": "https://id.example.com", "audiences": ["https://mcp.example.com/mcp"], "introspection": {
+                    "url": "https://id.example.com/introspect", "clientID": "mcp", "clientSecret": {"secretKeyRef": {"name": "oauth", "key": "secret"}},
+                }}},
+            }}),
+        ),
         ("open_to_all", json!({"config": {"auth": {"mode": "Disabled"}}})),
         ("log_format", json!({"config": {"logging": {"format": "Text"}}})),
         ("request_timeout", json!({"config": {"performance": {"requestTimeout": "2m"}}})),

@@ -239,7 +239,7 @@ impl Look<'_> {
     }
 
     fn missing(&self, missing: &Missing) -> Problem {
-        Problem::new(Reason::ReferenceMissing, missing.sentence(self.namespace, missing.place(self.server)))
+        Problem::new(Reason::ReferenceMissing, missing.sentence(self.namespace, &missing.place(self.server)))
     }
 
     fn stuck(&self, rollout: &Rollout) -> Problem {

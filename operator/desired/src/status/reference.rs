@@ -1,7 +1,11 @@
 //! What the kubelet and the API server say of things that a pod names and that are not there.
 
+use std::borrow::Cow;
+
 use kube::Resource;
 use mcp_crds::{McpServer, v1alpha1::Volume};
+
+use mcp_server_config::{Path, ServiceConfig};
 
 use crate::Names;
 
@@ -18,14 +22,15 @@ pub(super) struct Missing {
 
 impl Missing {
     /// Where the resource names it.
-    pub(super) fn place(&self, server: &McpServer) -> &'static str {
+    pub(super) fn place(&self, server: &McpServer) -> Cow<'static, str> {
         let spec = &server.spec;
-        let given = spec.config.auth.api_keys.as_ref().and_then(|keys| keys.secret_key_ref.as_ref());
         let generated = Names::of(server.meta().name.as_deref().unwrap_or_default()).api_key;
-        if self.kind == "ServiceAccount" {
+        let named = (self.kind == "Secret").then(|| self.in_config(&mut spec.config.clone())).flatten();
+        if let Some(path) = named {
+            return format!("spec.config.{path}.secretKeyRef").into();
+        }
+        let place = if self.kind == "ServiceAccount" {
             "spec.pod.serviceAccount.name"
-        } else if self.kind == "Secret" && given.is_some_and(|keys| self.is_of(&keys.name)) {
-            "spec.config.auth.apiKeys.secretKeyRef"
         } else if self.kind == "Secret" && self.is_of(&generated) {
             "spec.config.auth.apiKeys"
         } else if spec.volumes.iter().filter_map(|volume| self.named_by(volume)).any(|name| self.is_of(name))
@@ -33,7 +38,19 @@ impl Missing {
             "spec.volumes"
         } else {
             "spec.runtime.env or envFrom"
-        }
+        };
+        place.into()
+    }
+
+    /// Where in the configuration the missing Secret is named; where only a key is known, that has to be the same.
+    fn in_config(&self, config: &mut ServiceConfig) -> Option<Path> {
+        let secrets = config.secrets_mut().into_iter();
+        let mut named = secrets.filter_map(|(path, secret)| Some((path, secret.secret_key_ref.take()?)));
+        let found = named.find(|(_, reference)| {
+            let key_fits = self.name.is_some() || self.key.as_ref().is_none_or(|key| *key == reference.key);
+            self.is_of(&reference.name) && key_fits
+        });
+        found.map(|(path, _)| path)
     }
 
     /// The name of the thing of this kind that a volume shows.
@@ -108,7 +125,23 @@ fn kind_of(word: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn where_it_is_named() {
+        let redis = json!({"url": {"secretKeyRef": {"name": "redis", "key": "url"}}});
+        let volumes = json!([{"name": "v", "secret": {"secretName": "extra"}}]);
+        let server = fixtures::server(json!({"config": {"redis": redis}, "volumes": volumes}));
+        let missing = |message| missing_reference(message).unwrap().place(&server).into_owned();
+        assert_eq!(missing("secret \"redis\" not found"), "spec.config.redis.url.secretKeyRef");
+        assert_eq!(missing("references non-existent secret key: url"), "spec.config.redis.url.secretKeyRef");
+        assert_eq!(missing("secret \"extra\" not found"), "spec.volumes");
+        assert_eq!(missing("secret \"hello-api-key\" not found"), "spec.config.auth.apiKeys");
+        assert_eq!(missing("secret \"other\" not found"), "spec.runtime.env or envFrom");
+    }
 
     #[test]
     fn what_is_missing() {

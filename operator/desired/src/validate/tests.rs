@@ -25,7 +25,7 @@ fn every_rule_has_a_path_and_a_next_step() {
         ),
         (
             json!({"config": {"tools": [{"name": "a"}]}}),
-            "spec.config.tools[0]: exactly one of cel and text must be set",
+            "spec.config.tools[0]: exactly one of cel, text, http and command must be set",
         ),
         (
             json!({"config": {"performance": {"requestTimeout": "11m"}}}),
