@@ -97,7 +97,7 @@ fn refused() {
         (
             "spec.config.tools.0.cel",
             json!("'a'"),
-            "spec.config.tools[0].cel: exactly one of cel and text must be set",
+            "spec.config.tools[0].cel: exactly one of cel, text and http must be set",
         ),
         (
             "spec.config.tools.0.inputSchema",

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{at, root};
 
-/// Client-side apply keeps a copy in an annotation of at most 256 KiB; and nobody reads a schema of that size.
+/// What the definition may weigh as JSON, which is how client-side apply copies it into an annotation of at most 256 KiB;
+/// the other half is for the versions to come.
 const MAX_BYTES: usize = 100 * 1024;
 
 /// Where a type of Kubernetes begins, whose inside is not ours to describe.
@@ -74,8 +75,14 @@ fn every_setting_says_what_holds_without_it() {
         let text = field.schema["description"].as_str().unwrap_or_default();
         !setting || field.required || text.contains("Default")
     });
-    // One of the two must be set, so that neither has a default.
-    assert_eq!(unclear, ["spec.config.tools[].cel", "spec.config.tools[].text"]);
+    // One of several must be set, so that none has a default.
+    let one_of = [
+        "spec.config.resources[].blob",
+        "spec.config.resources[].text",
+        "spec.config.tools[].cel",
+        "spec.config.tools[].text",
+    ];
+    assert_eq!(unclear, one_of);
 }
 
 #[test]
@@ -92,6 +99,8 @@ fn every_field_is_bounded() {
             }
             Some("object" | "boolean") => true,
             Some(other) => panic!("{}: a {other} is not among what we use", field.path),
+            // Any JSON at all: the server bounds its size.
+            None if field.schema["x-kubernetes-preserve-unknown-fields"] == true => true,
             None => field.schema["x-kubernetes-int-or-string"] == true && has("maxLength"),
         }
     });
@@ -246,11 +255,11 @@ fn the_generated_files_are_what_the_types_make_and_small_enough() {
     let made = mcp_crds::schema::to_yaml(&mcp_crds::crd());
     let plain = std::fs::read_to_string(root.join("crds/generated/mcpservers.yaml")).unwrap();
     assert!(plain.ends_with(&made), "run `make generate`");
-    assert!(plain.len() <= MAX_BYTES, "{} bytes", plain.len());
     let chart = std::fs::read_to_string(root.join("charts/mcp-operator-crds/files/mcpservers.yaml")).unwrap();
-    assert!(chart.len() <= MAX_BYTES, "{} bytes", chart.len());
     let chart: Value = serde_saphyr::from_str(&chart).unwrap();
     assert_eq!(chart["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
     let plain: Value = serde_saphyr::from_str(&plain).unwrap();
     assert_eq!(chart["spec"], plain["spec"]);
+    let weight = plain.to_string().len();
+    assert!(weight <= MAX_BYTES, "{weight} bytes");
 }
