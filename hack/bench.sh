@@ -4,7 +4,8 @@
 #   hack/bench.sh server [OPTION...]         the server beside the official Rust SDK (see `mcp-bench server --help`)
 #   hack/bench.sh instructions [OPTION...]   instructions of a call without sockets (`mcp-bench instructions --help`)
 #
-# BENCH_PROFILE: the cargo profile, default `release`. Figures of another one are for a quick look only.
+# BENCH_PROFILE: the cargo profile of the servers, default `release`; figures of another one are for a quick look only.
+# Instructions are always counted in `bench-fast`, as the recorded ones were.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -31,8 +32,8 @@ server)
   exec "$built/mcp-bench" server --server "$built/mcp-server" "$@"
   ;;
 instructions)
-  build --package mcp-bench --bin mcp-bench --bin dispatch
-  exec "$built/mcp-bench" instructions "$@"
+  cargo build --quiet --locked --profile bench-fast --package mcp-bench --bin mcp-bench --bin dispatch
+  exec "${CARGO_TARGET_DIR:-target}/bench-fast/mcp-bench" instructions "$@"
   ;;
 *)
   echo "bench.sh: unknown measurement $what" >&2

@@ -63,12 +63,15 @@ impl Bench {
         let snapshot = self.dispatcher.snapshot();
         let refused = |error: &dyn std::fmt::Display| io::Error::other(error.to_string());
         snapshot.gate.check(&self.uri, &self.headers).map_err(|fault| refused(&fault.message))?;
-        let principal = snapshot.auth.identify(&self.headers).map_err(|refusal| refused(&refusal))?;
+        let address = [127, 0, 0, 1].into();
+        let (failures, counted) = (&self.dispatcher.failures, &self.dispatcher.metrics.auth);
+        let identified = snapshot.auth.identify(&self.uri, &self.headers, address, failures, counted).await;
+        let principal = identified.map_err(|refusal| refused(&refusal.reason()))?;
         if self.who == Who::Full && principal.is_none() {
             return Err(io::Error::other("nobody had to show a key"));
         }
         negotiate::check(&self.headers).map_err(|fault| refused(&fault.message))?;
-        let caller = Caller { principal, address: Some([127, 0, 0, 1].into()) };
+        let caller = Caller { principal, address: Some(address) };
         let share = self.dispatcher.body_budget.take(body.len());
         let arrival =
             Arrival { body, share, headers: Some(&self.headers), caller, in_flight: None, notices: None };

@@ -59,6 +59,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     pub server_cpu: Duration,
     pub own_cpu: Duration,
+    /// How long the generator was ready to run while others had its processor.
+    pub starved: Duration,
     pub latency: Histogram,
     /// The number of the next call.
     pub next: u64,
@@ -66,6 +68,8 @@ pub struct Outcome {
 
 /// Above this share of its processor the generator may have been what was measured.
 const BUSY: f64 = 0.85;
+/// Nor does a machine count that had so much else to do.
+const STARVED: f64 = 0.15;
 /// A server that does not answer for so long is broken.
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -99,7 +103,12 @@ impl Outcome {
             return Some("no call was answered".to_owned());
         }
         let share = self.generator_share();
-        (share > BUSY).then(|| format!("the generator took {:.0} % of its processor", share * 100.0))
+        if share > BUSY {
+            return Some(format!("the generator took {:.0} % of its processor", share * 100.0));
+        }
+        let starved = self.starved.as_secs_f64() / self.elapsed.as_secs_f64();
+        (starved > STARVED)
+            .then(|| format!("others had the generator's processor for {:.0} % of the time", starved * 100.0))
     }
 }
 
@@ -168,11 +177,13 @@ struct Mark {
     at: Instant,
     server_cpu: Duration,
     own_cpu: Duration,
+    starved: Duration,
 }
 
 impl Mark {
     fn now(pid: u32) -> io::Result<Self> {
-        Ok(Self { server_cpu: machine::cpu_of(pid)?, own_cpu: machine::own_cpu()?, at: Instant::now() })
+        let (own_cpu, starved) = machine::own_cpu()?;
+        Ok(Self { server_cpu: machine::cpu_of(pid)?, own_cpu, starved, at: Instant::now() })
     }
 }
 
@@ -327,6 +338,7 @@ impl<'a> Generator<'a> {
             elapsed: end.at - mark.at,
             server_cpu: end.server_cpu.saturating_sub(mark.server_cpu),
             own_cpu: end.own_cpu.saturating_sub(mark.own_cpu),
+            starved: end.starved.saturating_sub(mark.starved),
             latency: self.latency,
             next: self.number,
         })

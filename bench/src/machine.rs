@@ -41,15 +41,15 @@ pub fn cpu_of(pid: u32) -> io::Result<Duration> {
     cpu(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
 }
 
-/// Processor time of this thread: what a load generator of one thread takes.
+/// Processor time of this thread, and how long it was ready to run while others had its processor.
 ///
 /// # Errors
 /// Where the kernel does not tell.
-pub fn own_cpu() -> io::Result<Duration> {
+pub fn own_cpu() -> io::Result<(Duration, Duration)> {
     // In nanoseconds, where the other file counts in hundredths of a second.
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanoseconds = text.split_whitespace().next().and_then(|field| field.parse().ok());
-    nanoseconds.map(Duration::from_nanos).ok_or_else(|| unreadable("schedstat"))
+    let mut fields = text.split_whitespace().map_while(|field| field.parse().ok().map(Duration::from_nanos));
+    fields.next().zip(fields.next()).ok_or_else(|| unreadable("schedstat"))
 }
 
 fn cpu(stat: &str) -> io::Result<Duration> {

@@ -32,7 +32,7 @@ pub fn svg(results: &Results) -> String {
     let mut top = 0.0;
     for (title, shape, figure) in [
         (
-            "CPU time of the server for one tools/call, µs (16 connections, as fast as answered)",
+            "CPU time of the server for one tools/call, µs (closed loop)",
             Shape::Closed,
             (|sample| sample.cpu_us) as Figure,
         ),
