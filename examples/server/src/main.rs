@@ -43,7 +43,7 @@ impl CpuTool for NextPrime {
     }
 
     fn call(&self, above: Number, context: &Context) -> Result<Json<Number>, ToolError> {
-        let is_prime = |n: u64| n > 1 && (2..).take_while(|d| *d <= n / d).all(|d| n % d != 0);
+        let is_prime = |n: u64| n > 1 && (2..).take_while(|d| *d <= n / d).all(|d| !n.is_multiple_of(d));
         for number in above.number.saturating_add(1).. {
             context.check()?; // nobody may be waiting any more
             if is_prime(number) {
