@@ -16,7 +16,9 @@ use crate::backend::content::DeclaredContent;
 use crate::backend::tools::DeclaredTools;
 use crate::live::Live;
 use crate::memory;
+use crate::observe::health::Registry;
 use crate::observe::logs::LogControl;
+use crate::observe::telemetry::{Settings, Telemetry};
 use crate::outbound::Client;
 use crate::settings::{Loaded, Refused, Sources};
 use crate::status::{Board, now};
@@ -36,6 +38,8 @@ pub struct Reloader {
     /// Absent where the program has a log of its own.
     pub log: Option<LogControl>,
     pub board: Arc<Board>,
+    pub health: Arc<Registry>,
+    pub telemetry: Arc<Telemetry>,
     /// Where the server listens; absent behind standard input and output, where nobody has to show a key.
     pub address: Option<SocketAddr>,
     /// What the process was started with: what of it has changed needs a restart.
@@ -110,21 +114,26 @@ impl Reloader {
             Ok(text) => self.sources.load(text).map_err(|refused| refused.to_string()),
             Err(kind) => Err(format!("cannot read {}: {kind}", self.sources.name())),
         };
-        // Keys first: with a new configuration and old keys, somebody might be let in who should not be.
+        // Secrets first, and keys: with a new configuration and old keys, somebody might be let in who should not be.
         let loaded = loaded.and_then(|loaded| match self.obtain(&loaded.config) {
             Ok(obtained) => Ok((loaded, obtained)),
             Err(error) => Err(chain(&error)),
         });
-        // A log file that cannot be opened refuses the whole: half of a change is in force nowhere.
         let loaded = loaded.and_then(|(loaded, obtained)| {
+            let told = Settings::read(&loaded.config.service, &self.sources.environment);
+            told.map(|told| (loaded, obtained, told)).map_err(|error| chain(&error))
+        });
+        // A log file that cannot be opened refuses the whole: half of a change is in force nowhere.
+        let loaded = loaded.and_then(|(loaded, obtained, told)| {
             let (service, process) = (&loaded.config.service, &loaded.config.process);
             match self.log.as_ref().map(|log| log.apply(&service.logging, &process.logging)) {
-                None | Some(Ok(())) => Ok((loaded, obtained)),
+                None | Some(Ok(())) => Ok((loaded, obtained, told)),
                 Some(Err(error)) => Err(chain(&error)),
             }
         });
         match loaded {
-            Ok((loaded, obtained)) => {
+            Ok((loaded, obtained, told)) => {
+                self.telemetry.configure(told);
                 self.put_in_force(loaded, obtained);
                 Outcome::Success
             }
@@ -145,6 +154,7 @@ impl Reloader {
         let needs_restart = needs_restart(&self.started_with, &config);
         let count = tools.len();
         self.outbound.reconfigure(&config.service);
+        self.tools.reconfigure(&config.service);
         self.tools.replace(tools);
         self.tools.set_threads(config.service.performance.thread_pool_size());
         self.content.replace(content);
@@ -152,6 +162,8 @@ impl Reloader {
             parts.access = self.grants.access(&config, &obtained, rules, &parts.access);
             parts.config = config;
         });
+        let live = self.live.parts().config;
+        self.health.follow(&live, &self.outbound, self.live.dispatcher().backend());
         self.seen.keys_file = obtained.file;
         self.seen.keys = self.read_keys();
         tracing::info!(

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mcp_server_config::compile::content::{CompiledContent, compile_content};
-
 use mcp_server_config::compile::{CompiledTools, compile, compile_rules};
+use mcp_server_config::env::ALLOW_COMMANDS;
 use mcp_server_config::load::Problem;
 use mcp_server_config::{
     Document, LogLevel, Origin, ServerConfig, UnknownKey, Violation, config_hash, load, render, validate,
@@ -45,6 +45,8 @@ pub struct Flags {
     pub address: Option<String>,
     pub admin_address: Option<String>,
     pub log_level: Option<LogLevel>,
+    /// Whether tools may run programs.
+    pub allow_commands: bool,
 }
 
 /// A configuration without fault.
@@ -145,6 +147,9 @@ impl Sources {
             violations.extend(broken);
             Vec::new()
         });
+        if !self.allows_commands() {
+            violations.extend(commands(&document.config));
+        }
         violations.sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
         violations.dedup();
         let fatal = document.unknown.iter().filter(|key| key.fatal).map(|key| key.problem.clone());
@@ -180,6 +185,12 @@ impl Sources {
     #[must_use]
     pub fn name(&self) -> String {
         self.file.as_ref().map_or_else(|| "defaults".to_owned(), |file| file.display().to_string())
+    }
+
+    /// Whether whoever starts the process allows tools to run programs.
+    fn allows_commands(&self) -> bool {
+        let variable = self.environment.get(ALLOW_COMMANDS).map(str::to_ascii_lowercase);
+        self.flags.allow_commands || matches!(variable.as_deref(), Some("true" | "1" | "yes" | "on"))
     }
 
     fn lay_flags_over(&self, config: &mut ServerConfig) {
@@ -242,6 +253,16 @@ pub fn spell_out(config: &mut ServerConfig) {
     process.http.max_connections.get_or_insert(bounded(process.http.max_connections()));
     process.shutdown.timeout = Some(process.shutdown.timeout(service.performance.request_timeout()));
     process.shutdown.delay = Some(process.shutdown.delay());
+}
+
+/// Tools that would run programs.
+fn commands(config: &ServerConfig) -> impl Iterator<Item = Violation> + '_ {
+    let tools = config.service.tools.iter().enumerate().filter(|(_, tool)| tool.command.is_some());
+    tools.map(|(index, _)| Violation {
+        path: mcp_server_config::Path::of("tools").index(index).key("command"),
+        message: "runs a program, which this server was not started to do; add --allow-commands (or MCP_ALLOW_COMMANDS=true)"
+            .to_owned(),
+    })
 }
 
 fn bounded(number: usize) -> u32 {

@@ -7,13 +7,15 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use crate::root;
 
 /// Which of our crates each may use.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("mcp-server-config", &[]),
     ("mcp-server", &["mcp-server-config"]),
     ("mcp-crds", &["mcp-server-config"]),
     ("mcp-desired", &["mcp-crds", "mcp-server-config"]),
     ("mcp-operator", &["mcp-crds", "mcp-desired", "mcp-server-config"]),
     ("example-server", &["mcp-server"]),
+    ("mcp-bench", &["mcp-server", "mcp-server-config"]),
+    ("mcp-bench-reference", &[]),
 ];
 
 /// What must not be reachable from a crate, by any way.

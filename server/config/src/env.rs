@@ -13,7 +13,6 @@ use crate::{Path, Violation, path::Segment};
 enum Kind {
     Text,
     Integer,
-    Number,
     /// Words apart by commas.
     List,
     /// One of some words, in any case.
@@ -24,7 +23,7 @@ enum Kind {
     Reference,
 }
 
-use Kind::{Integer, List, Number, Reference, Switch, Text, Word};
+use Kind::{Integer, List, Reference, Switch, Text, Word};
 
 const LEVELS: &[&str] = &["Trace", "Debug", "Info", "Warn", "Error"];
 const STORES: &[&str] = &["Memory", "Redis"];
@@ -75,7 +74,7 @@ const TABLE: &[(&str, Kind)] = &[
     ("metrics.otlp.endpoint", Text),
     ("metrics.otlp.interval", Text),
     ("metrics.otlp.traces", Word(&["On", "Off"])),
-    ("metrics.otlp.sampleRatio", Number),
+    ("metrics.otlp.samplePercent", Integer),
     ("health.interval", Text),
     ("performance.maxConcurrentRequests", Integer),
     ("performance.requestTimeout", Text),
@@ -119,6 +118,9 @@ const ALIASES: &[(&str, &str, Kind)] = &[
     ("MCP_LOG_LEVEL", "logging.level", Word(LEVELS)),
     ("MCP_METRICS_ENABLED", "metrics.mode", Switch("On", "Off")),
 ];
+
+/// Allows programs to be run. It is no setting: a configuration cannot allow itself what only whoever starts the process may.
+pub const ALLOW_COMMANDS: &str = "MCP_ALLOW_COMMANDS";
 
 /// What the environment says.
 #[derive(Debug, Default)]
@@ -165,6 +167,7 @@ pub fn overlay(variables: impl IntoIterator<Item = (String, String)>) -> Result<
 fn is_ours(name: &str) -> bool {
     name.starts_with("MCP_")
         && !name.starts_with("MCP_OPERATOR_")
+        && name != ALLOW_COMMANDS
         && !name.starts_with("MCP_SERVICE_")
         && !name.starts_with("MCP_PORT")
 }
@@ -189,10 +192,6 @@ fn read(kind: Kind, name: &str, text: &str) -> Result<Value, String> {
         Text => Ok(json!(text)),
         Integer => {
             text.parse::<u64>().map(|n| json!(n)).map_err(|_| format!("{text:?} is not a whole number"))
-        }
-        Number => {
-            let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-            number.map(|number| json!(number)).ok_or_else(|| format!("{text:?} is not a number"))
         }
         List => Ok(json!(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>())),
         Word(words) => {

@@ -13,6 +13,7 @@ pub mod compat;
 #[cfg(feature = "compile")]
 pub mod compile;
 pub mod constants;
+pub mod convert;
 pub mod duration;
 pub mod env;
 pub mod glob;
@@ -34,6 +35,7 @@ pub mod render;
 pub mod resources;
 pub mod schema;
 pub mod secret;
+mod secrets;
 mod server;
 pub mod shutdown;
 pub mod text_format;
@@ -66,7 +68,7 @@ pub use secret::{Literal, SecretKeyRef, SecretRef};
 pub use server::{ProcessConfig, ServerConfig, ServiceConfig};
 pub use shutdown::Shutdown;
 pub use text_format::TextFormat;
-pub use tools::{Tool, ToolAnnotations};
+pub use tools::{CommandTool, HttpTool, Tool, ToolAnnotations};
 pub use validate::{Violation, validate, validate_service};
 
 /// True where a section holds nothing that a user set: such a section is left out of what is rendered.

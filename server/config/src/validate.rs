@@ -113,6 +113,16 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// What is wrong with a reference to a secret.
+pub(crate) fn secret_rule(path: &Path, secret: &SecretRef) -> Option<Violation> {
+    let message = match secret.alternatives() {
+        1 => return None,
+        0 => "says nowhere to look; set one of file, env and (in a resource) secretKeyRef",
+        _ => "says several places at once; set one of file, env and (in a resource) secretKeyRef",
+    };
+    Some(Violation { path: path.clone(), message: message.to_owned() })
+}
+
 struct Rules {
     violations: Vec<Violation>,
 }
@@ -153,12 +163,7 @@ impl Rules {
     }
 
     fn secret_at(&mut self, path: &Path, secret: &SecretRef) {
-        let count = secret.alternatives();
-        self.check_at(count == 1, path, || match count {
-            0 => "says nowhere to look; set one of file, env and (in a resource) secretKeyRef".to_owned(),
-            _ => "says several places at once; set one of file, env and (in a resource) secretKeyRef"
-                .to_owned(),
-        });
+        self.violations.extend(secret_rule(path, secret));
     }
 
     fn performance(&mut self, performance: &Performance) {
@@ -214,9 +219,7 @@ impl Rules {
             self.check_at(names.insert(&tool.name), &path.key("name"), || {
                 format!("a tool {:?} was declared before; give each a name of its own", tool.name)
             });
-            self.check_at(tool.cel.is_some() != tool.text.is_some(), &path, || {
-                "exactly one of cel and text must be set".to_owned()
-            });
+            self.violations.extend(crate::tools::check::check(tool, &path));
         }
     }
 }
@@ -287,9 +290,9 @@ mod tests {
         performance.threadPoolSize: must be from 1 to 64
         rateLimit.burst: must be from 1 to 1000000
         tools[0].name: "a b" must have from 1 to 128 letters, digits, dots, dashes and underscores
-        tools[1]: exactly one of cel and text must be set
+        tools[1]: exactly one of cel, text, http and command must be set
         tools[2].name: a tool "c" was declared before; give each a name of its own
-        tools[2]: exactly one of cel and text must be set
+        tools[2]: exactly one of cel, text, http and command must be set
         http.address: "localhost" is not an address; write an IP address and a port, as in 127.0.0.1:8080
         http.path: "mcp" is not a path; write one that begins with a slash, as in /mcp
         http.maxConnections: must be from 1 to 1000000

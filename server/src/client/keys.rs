@@ -46,7 +46,8 @@ pub fn find(
         let sources = Sources {
             file: Some(config.to_owned()),
             environment: environment.clone(),
-            flags: Flags::default(),
+            // Nothing is run here.
+            flags: Flags { allow_commands: true, ..Flags::default() },
             ..Sources::default()
         };
         let text = sources.read().map_err(|source| StartError::Read { name: sources.name(), source })?;

@@ -37,8 +37,10 @@ impl Context {
         // It was sealed by this server; a version that wrote it otherwise asks again.
         let state = replies.state.and_then(|state| serde_json::from_slice(&state).ok());
         let State { mut answers, memory } = state.unwrap_or_default();
-        let more = replies.answers.and_then(|raw| serde_json::from_str(raw.as_str()).ok());
-        answers.extend(more.unwrap_or_else(BTreeMap::new));
+        // Answers that are no object answer nothing, and are asked for again.
+        let more: Option<BTreeMap<String, Value>> =
+            replies.answers.and_then(|raw| serde_json::from_str(raw.as_str()).ok());
+        answers.extend(more.unwrap_or_default());
         Self { cx, answers: Arc::new(answers), memory: Arc::new(Mutex::new(memory)) }
     }
 

@@ -30,11 +30,13 @@ pub struct RegisteredTool {
 /// How a tool is called.
 #[derive(Clone)]
 pub(crate) enum Run {
-    Async(Arc<dyn Fn(Value, Context) -> Ending + Send + Sync>),
-    Cpu(Arc<dyn Fn(Value, &Context) -> Result<Outcome, CallError> + Send + Sync>),
+    Async(Arc<Begin>),
+    Cpu(Arc<Compute>),
 }
 
 type Ending = BoxFuture<'static, Result<Outcome, CallError>>;
+type Begin = dyn Fn(Value, Context) -> Ending + Send + Sync;
+type Compute = dyn Fn(Value, &Context) -> Result<Outcome, CallError> + Send + Sync;
 
 /// Why something is not a tool.
 #[derive(Debug, thiserror::Error)]

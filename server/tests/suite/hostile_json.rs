@@ -69,7 +69,7 @@ async fn what_cannot_be_read_in_one_way_is_400() {
         let response = sent(&target, &body).await;
         assert_eq!(response.refusal(), (400, code), "{what}");
     }
-    bystander.is_unharmed();
+    bystander.assert_unharmed();
     target.took_at_most(48, Duration::from_secs(8));
 }
 
@@ -113,7 +113,7 @@ async fn what_is_merely_large_is_answered() {
     )
     .await;
     assert_eq!((response.status, &response.json()["id"]), (200, &json!("\u{0}")));
-    bystander.is_unharmed();
+    bystander.assert_unharmed();
     // Three bodies of 4 MiB, and what a list of two million numbers takes once it is parsed.
     target.took_at_most(256, Duration::from_secs(10));
 }

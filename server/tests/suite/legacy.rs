@@ -38,7 +38,7 @@ async fn results_have_the_shape_of_their_era() {
     let server = server(|_| {}).await;
     assert_eq!(legacy(server.address, "ping", json!({})).await.result(), json!({}));
     let list = legacy(server.address, "tools/list", json!({})).await.result();
-    assert_eq!(list["tools"].as_array().unwrap().len(), 8);
+    assert_eq!(list["tools"].as_array().unwrap().len(), 9);
     let called =
         legacy(server.address, "tools/call", json!({"name": "echo", "arguments": {"a": 1}})).await.result();
     assert_eq!(text(&called), r#"nobody: {"a":1}"#);

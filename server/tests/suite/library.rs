@@ -44,8 +44,24 @@ async fn streamed(address: SocketAddr, headers: &[(&str, &str)], body: &str) -> 
     let mut answer = String::new();
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let head = head.to_ascii_lowercase();
+    let body = if head.contains("transfer-encoding: chunked") { dechunked(body) } else { body.to_owned() };
     let events = body.lines().filter_map(|line| line.strip_prefix("data: "));
-    (head.to_ascii_lowercase(), events.map(|data| serde_json::from_str(data).unwrap()).collect())
+    (head, events.map(|data| serde_json::from_str(data).unwrap()).collect())
+}
+
+/// A chunked body, put together (RFC 9112, section 7.1).
+fn dechunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    loop {
+        let (size, rest) = body.split_once("\r\n").unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return whole;
+        }
+        whole.push_str(&rest[..size]);
+        body = rest[size..].strip_prefix("\r\n").unwrap();
+    }
 }
 
 async fn streamed_modern(address: SocketAddr, tool: &str, more: Value) -> (String, Vec<Value>) {

@@ -55,7 +55,7 @@ fn calls(count: usize) -> Vec<String> {
 }
 
 fn config(logging: &Value) -> Value {
-    json!({"auth": {"mode": "Disabled"}, "logging": logging, "tools": [{"name": "greet", "text": "hi"}]})
+    json!({"auth": {"mode": "Disabled"}, "rateLimit": {"mode": "Off"}, "logging": logging, "tools": [{"name": "greet", "text": "hi"}]})
 }
 
 fn start(home: &Path, config: &Value) -> Served {
@@ -366,7 +366,7 @@ fn secrets_are_in_no_sink() {
             "X-API-Key: canary-wrong-0a0b0c\r\n".to_owned(),
             "Authorization: Basic canary-wrong-0a0b0c==\r\n".to_owned(),
         ] {
-            assert_eq!(post(served.address, &headers, &[body.clone()]), [401], "{headers}");
+            assert_eq!(post(served.address, &headers, std::slice::from_ref(&body)), [401], "{headers}");
         }
         // A key that is wrong in the file is told without what it is.
         fs::write(

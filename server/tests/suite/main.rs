@@ -1,14 +1,19 @@
 //! The server as clients see it, over real sockets and pipes. One binary, so that it is linked once.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+#![allow(clippy::needless_pass_by_value, reason = "a value is passed as it is written down: json!({…})")]
+#![allow(clippy::print_stdout, reason = "what was seen under attack is worth reading where a test fails")]
 
 mod auth;
 mod cache;
+mod collector;
+mod command_tools;
 mod commands;
 mod docs;
 #[path = "../../examples/everything/fixtures.rs"]
 mod fixtures;
 mod harness;
+mod health;
 mod hostile_host;
 mod hostile_http2;
 mod hostile_ids;
@@ -17,11 +22,14 @@ mod hostile_size;
 mod hostile_slow;
 mod hostile_smuggling;
 mod hostile_target;
+mod http_tools;
+mod idp;
 mod legacy;
 mod library;
 mod limits;
 mod logging;
 mod modern;
+mod oauth;
 mod outbound;
 mod process;
 mod properties;
@@ -34,4 +42,6 @@ mod reload;
 mod security;
 mod shutdown;
 mod stdio;
+mod telemetry;
+mod timing;
 mod upstream;

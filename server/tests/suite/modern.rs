@@ -51,7 +51,7 @@ async fn lists_are_complete_stable_and_private_where_there_are_keys() {
     assert_eq!(first.header("content-type"), Some("application/json"));
     let result = first.result();
     let names: Vec<_> = result["tools"].as_array().unwrap().iter().map(|tool| tool["name"].clone()).collect();
-    assert_eq!(names.len(), 8);
+    assert_eq!(names.len(), 9);
     assert!(result["ttlMs"].as_u64().is_some() && result["cacheScope"] == "public");
     assert!(result.get("nextCursor").is_none());
     assert_eq!(

@@ -31,8 +31,8 @@ impl Rules {
             self.url(&path.key("endpoint"), endpoint);
         }
         self.between_at(&path.key("interval"), otlp.interval, SECOND, DAY);
-        self.check_at((0.0..=1.0).contains(&otlp.sample_ratio()), &path.key("sampleRatio"), || {
-            "must be from 0 to 1".to_owned()
+        self.check_at((0..=100).contains(&otlp.sample_percent()), &path.key("samplePercent"), || {
+            "must be from 0 to 100".to_owned()
         });
         self.check_at(otlp.headers.len() <= 16, &path.key("headers"), || "must be at most 16".to_owned());
         for (index, header) in otlp.headers.iter().enumerate() {
@@ -117,7 +117,7 @@ mod tests {
             "metrics": {
                 "interval": "10s",
                 "pushGateway": {"url": "http://push:9091/base", "interval": "30s", "job": "mcp"},
-                "otlp": {"endpoint": "https://c:4318", "traces": "On", "sampleRatio": 0.25,
+                "otlp": {"endpoint": "https://c:4318", "traces": "On", "samplePercent": 25,
                          "headers": [{"name": "api-key", "value": {"env": "OTLP_KEY"}}]},
             },
             "health": {"interval": "10s", "checks": [
@@ -131,7 +131,7 @@ mod tests {
             "metrics": {
                 "interval": "1ms",
                 "pushGateway": {"url": "push:9091", "interval": "0s", "job": ""},
-                "otlp": {"endpoint": "http://me:secret@c:4318", "interval": "25h", "sampleRatio": 1.5,
+                "otlp": {"endpoint": "http://me:secret@c:4318", "interval": "25h", "samplePercent": 101,
                          "headers": [{"name": "a b", "value": {}}]},
             },
             "health": {"interval": "0s", "checks": [
@@ -147,7 +147,7 @@ mod tests {
         metrics.pushGateway.job: must have from 1 to 128 characters
         metrics.otlp.endpoint: holds a password, and URLs are shown in logs and in /status
         metrics.otlp.interval: must be from 1s to 24h
-        metrics.otlp.sampleRatio: must be from 0 to 1
+        metrics.otlp.samplePercent: must be from 0 to 100
         metrics.otlp.headers[0].name: "a b" is not the name of a header
         metrics.otlp.headers[0].value: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
         health.interval: must be from 1s to 24h
