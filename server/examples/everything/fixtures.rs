@@ -140,15 +140,19 @@ const FIXED: [(&str, Run); 21] = [
         asking(context, vec![("client_roots", Question::roots())])
     }),
     ("test_input_required_result_multiple_inputs", |context| {
-        asking(
-            context,
-            vec![("user_name", name()), ("greeting", sampling()), ("client_roots", Question::roots())],
-        )
+        async move {
+            context.remember(&"three questions")?;
+            let questions =
+                vec![("user_name", name()), ("greeting", sampling()), ("client_roots", Question::roots())];
+            asking(context, questions).await
+        }
+        .boxed()
     }),
     ("test_input_required_result_request_state", |context| with_state(context)),
     ("test_input_required_result_tampered_state", |context| with_state(context)),
     ("test_input_required_result_multi_round", |context| {
         async move {
+            context.remember(&"two steps")?;
             let first = context.ask("step1", Question::form("Step 1: what is your name?", &form("name")))?;
             let second = context.ask("step2", Question::form("Step 2: which colour?", &form("color")))?;
             Ok(text(&format!("{first} and {second}")))
