@@ -139,7 +139,10 @@ async fn a_question_is_answered_by_calling_again() {
     let first = call(tool, forms.clone(), json!({})).await.result();
     assert_eq!(first["resultType"], "input_required");
     assert_eq!(first["inputRequests"]["step1"]["method"], "elicitation/create");
-    assert!(first.get("requestState").is_none(), "there is nothing to remember yet");
+    assert!(first["requestState"].is_string(), "it remembers that it asks twice");
+    let forgetful = call("test_input_required_result_elicitation", forms.clone(), json!({})).await.result();
+    assert_eq!(forgetful["resultType"], "input_required");
+    assert!(forgetful.get("requestState").is_none(), "there is nothing to remember");
     let answer = |key: &str| json!({key: {"action": "accept", "content": {"name": key}}});
     let second = call(tool, forms.clone(), json!({"inputResponses": answer("step1")})).await.result();
     assert_eq!(second["inputRequests"].as_object().unwrap().keys().collect::<Vec<_>>(), ["step2"]);
