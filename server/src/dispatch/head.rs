@@ -50,12 +50,10 @@ pub(super) struct Refused<'a> {
 
 /// The body after the scan that makes it safe to pass on parts of it unread.
 pub(super) fn guarded(body: &Bytes) -> Result<Bytes, Fault> {
-    let body = raw::guard(body.clone()).map_err(|error| match error {
+    raw::guard(body.clone()).map_err(|error| match error {
         // Whoever nests a million brackets may also have forgotten to close them; that is not worth telling apart.
         error @ (RawError::TooDeep | RawError::DuplicateKey(_) | RawError::Syntax(_)) => Fault::from(error),
-    })?;
-    raw::text_of(&body)?;
-    Ok(body)
+    })
 }
 
 /// Reads a guarded body. Headers are absent where the door has none.

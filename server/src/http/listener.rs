@@ -236,9 +236,12 @@ impl<S: Service> Connections<S> {
         let mut finishing = false;
         loop {
             tokio::select! {
+                // In this order: every request wakes this loop twice, and what it polls besides is what it pays for.
+                // Hence one token at a time, too: an abort cancels both.
+                biased;
                 // What the client did wrong is its own business; what we did shows in the metrics.
                 _ended = connection.as_mut() => return,
-                () = self.abort.cancelled() => return,
+                () = self.abort.cancelled(), if finishing => return,
                 () = self.finish.cancelled(), if !finishing => {
                     finishing = true;
                     connection.as_mut().graceful_shutdown();

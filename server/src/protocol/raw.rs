@@ -158,8 +158,18 @@ fn scan(bytes: &[u8]) -> Result<Scan, RawError> {
     Ok(Scan { first_break })
 }
 
+/// Bytes of a string that are looked at one by one.
+const SHORT: usize = 16;
+
 /// Index of the quote that ends the string whose content begins at `at`, or the end of the text.
 fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    // Keys and most values are short: looking at each byte is done before a vector search has begun.
+    let short = bytes[at.min(bytes.len())..].iter().take(SHORT);
+    match short.enumerate().find(|(_, byte)| matches!(byte, b'"' | b'\\')) {
+        Some((before, b'"')) => return at + before,
+        Some((before, _)) => at += before,
+        None => at += SHORT,
+    }
     loop {
         match memchr2(b'"', b'\\', &bytes[at.min(bytes.len())..]) {
             None => return bytes.len(),

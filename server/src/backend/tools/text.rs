@@ -3,9 +3,12 @@
 //! Arguments are read from the JSON that the client sent, not from parsed values: a number of thirty digits appears with
 //! all thirty, and an object as it was written.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
 
 use mcp_server_config::compile::{Part, Template};
+use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::{self, MAX_RESULT};
@@ -42,8 +45,8 @@ pub(super) fn fill(template: &Template, arguments: &str) -> Answer {
 pub(super) fn find<'a>(arguments: &'a str, names: &[String]) -> Option<&'a str> {
     names.iter().try_fold(arguments, |json, name| match json.trim_start().as_bytes().first() {
         Some(b'{') => {
-            let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
-            fields.remove(name).map(RawValue::get)
+            let found = serde_json::Deserializer::from_str(json).deserialize_map(Member(name)).ok()?;
+            found.map(RawValue::get)
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
@@ -51,6 +54,34 @@ pub(super) fn find<'a>(arguments: &'a str, names: &[String]) -> Option<&'a str> 
         }
         _ => None,
     })
+}
+
+/// Finds the member of this name, and makes nothing of the others.
+struct Member<'n>(&'n str);
+
+/// A key, borrowed unless it is escaped.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        // To the end, where the parser expects its reader; the guard at the door has refused a key that comes twice.
+        while let Some(Key(key)) = map.next_key()? {
+            if key == self.0 {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// A string appears without its quotes, anything else as JSON.
