@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use http::HeaderMap;
 use tokio::sync::mpsc::Sender;
 
@@ -17,7 +17,7 @@ use crate::protocol::era::Era;
 use crate::protocol::raw::Raw;
 
 /// What the client can do. Of an older one nothing is known: what it said in its handshake is not remembered.
-pub(super) fn client(request: &Request<'_>, body: &Bytes) -> Client {
+pub(super) fn client(request: &Request<'_>, body: &ByteString) -> Client {
     if request.era != Era::Modern {
         return Client::default();
     }
@@ -33,7 +33,7 @@ pub(super) fn events(
     request: &Request<'_>,
     snapshot: &Snapshot,
     notices: Option<Sender<Message>>,
-    body: &Bytes,
+    body: &ByteString,
 ) -> Events {
     let Some(to) = notices else { return Events::default() };
     let meta = &request.params.meta;

@@ -4,7 +4,7 @@
 //! What a backend wants to have back goes by way of the client, sealed for this caller, this target and these arguments.
 //! A client of an older revision would have to be asked on a stream of its session, and there are no sessions.
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::{Map, Value, json};
 
 use crate::auth::principal::Caller;
@@ -32,7 +32,7 @@ pub(super) fn replies(
     seal: &Seal,
     caller: &Caller,
     target: &Target,
-    body: &Bytes,
+    body: &ByteString,
 ) -> Result<Option<Box<Replies>>, Fault> {
     let params = &request.params;
     if request.era != Era::Modern
@@ -70,7 +70,7 @@ pub(super) fn shaped(
     caller: &Caller,
     target: &Target,
     questions: Questions,
-    body: &Bytes,
+    body: &ByteString,
 ) -> Result<Message, Fault> {
     if request.era != Era::Modern {
         return match target {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -32,8 +32,8 @@ use crate::protocol::raw::Raw;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What a model reads where a tool panicked. What happened is for the log.
-const PANICKED: &[u8] =
-    br#"{"content":[{"type":"text","text":"the tool failed unexpectedly"}],"isError":true}"#;
+const PANICKED: &str =
+    r#"{"content":[{"type":"text","text":"the tool failed unexpectedly"}],"isError":true}"#;
 
 /// How a call ended.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Dispatcher {
         request: &Request<'_>,
         snapshot: &Arc<Snapshot>,
         arrival: Arrival<'_>,
-        body: &Bytes,
+        body: &ByteString,
         record: &mut Record,
     ) -> Result<Message, Fault> {
         // Route.

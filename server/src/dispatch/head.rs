@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use http::HeaderMap;
 
 use crate::dispatch::around;
@@ -13,7 +14,7 @@ use crate::protocol::era::{self, Era};
 use crate::protocol::errors::Fault;
 use crate::protocol::headers;
 use crate::protocol::methods::Method;
-use crate::protocol::raw::{self, RawError};
+use crate::protocol::raw;
 
 /// A message that was understood.
 #[derive(Debug)]
@@ -49,23 +50,19 @@ pub(super) struct Refused<'a> {
 }
 
 /// The body after the scan that makes it safe to pass on parts of it unread.
-pub(super) fn guarded(body: &Bytes) -> Result<Bytes, Fault> {
-    raw::guard(body.clone()).map_err(|error| match error {
-        // Whoever nests a million brackets may also have forgotten to close them; that is not worth telling apart.
-        error @ (RawError::TooDeep | RawError::DuplicateKey(_) | RawError::Syntax(_)) => Fault::from(error),
-    })
+pub(super) fn guarded(body: &Bytes) -> Result<ByteString, Fault> {
+    raw::guard(body.clone()).map_err(Fault::from)
 }
 
 /// Reads a guarded body. Headers are absent where the door has none.
 pub(super) fn read<'a>(
-    body: &'a Bytes,
+    body: &'a ByteString,
     headers: Option<&HeaderMap>,
     offer: Offer,
     record: &mut Record,
 ) -> Result<Head<'a>, Refused<'a>> {
     let without_id = |fault| Refused { id: None, era: None, fault };
-    let text = raw::text_of(body).map_err(|error| without_id(error.into()))?;
-    let envelope = Envelope::parse(text).map_err(|refused| Refused {
+    let envelope = Envelope::parse(body).map_err(|refused| Refused {
         id: refused.id,
         era: None,
         fault: refused.fault,

@@ -1,6 +1,6 @@
 //! The first step of a call: what it is for.
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -28,7 +28,7 @@ pub(super) struct Route<'s> {
 pub(super) fn find<'s>(
     request: &Request<'_>,
     snapshot: &'s Snapshot,
-    body: &Bytes,
+    body: &ByteString,
 ) -> Result<Route<'s>, Fault> {
     let params = &request.params;
     let target = match request.method {
@@ -71,7 +71,7 @@ fn given<'f>(field: &'f Field<'_>, path: &str) -> Result<&'f str, Fault> {
     field.text().ok_or_else(|| Fault::new(Code::InvalidParams, format!("{path} is missing or not a string")))
 }
 
-fn completion(request: &Request<'_>, body: &Bytes) -> Result<Completion, Fault> {
+fn completion(request: &Request<'_>, body: &ByteString) -> Result<Completion, Fault> {
     /// `params.ref`.
     #[derive(Deserialize)]
     #[serde(tag = "type")]

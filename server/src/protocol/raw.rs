@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
 use memchr::memchr2;
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -20,7 +21,7 @@ pub const MAX_DEPTH: usize = 128;
 
 /// One valid JSON value, owned and cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Raw(Bytes);
+pub struct Raw(ByteString);
 
 /// Why a text was refused.
 #[derive(Debug, thiserror::Error)]
@@ -42,41 +43,49 @@ impl Raw {
     /// # Errors
     /// Where it is not JSON, is nested too deep or has a key twice in one object.
     pub fn check(bytes: Bytes) -> Result<Self, RawError> {
-        let bytes = guard(bytes)?;
-        let text = text_of(&bytes)?;
-        serde_json::from_str::<IgnoredAny>(text).map_err(|error| RawError::Syntax(error.to_string()))?;
-        Ok(Self(bytes))
+        let text = guard(bytes)?;
+        serde_json::from_str::<IgnoredAny>(&text).map_err(|error| RawError::Syntax(error.to_string()))?;
+        Ok(Self(text))
     }
 
     /// Writes a value of our own.
     #[must_use]
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
-        Self(serde_json::to_vec(value).expect("values of ours are JSON: their maps have string keys").into())
+        Self(
+            serde_json::to_string(value)
+                .expect("values of ours are JSON: their maps have string keys")
+                .into(),
+        )
     }
 
     /// A text of our own that is one JSON value.
-    pub(crate) fn ours(json: &'static [u8]) -> Self {
-        Self(Bytes::from_static(json))
+    pub(crate) fn ours(json: &'static str) -> Self {
+        Self(ByteString::from_static(json))
     }
 
-    /// The part `text` of `bytes`, which [`guard`] and a parser have gone through already.
-    pub(crate) fn part(bytes: &Bytes, text: &str) -> Self {
-        Self(bytes.slice_ref(text.as_bytes()))
+    /// The part `part` of a text which [`guard`] and a parser have gone through already.
+    pub(crate) fn part(whole: &ByteString, part: &str) -> Self {
+        Self(whole.slice_ref(part))
     }
 
     /// The same value in memory of its own: to be kept for longer than what it was part of.
     #[must_use]
     pub fn copied(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
+        Self(self.as_str().into())
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("JSON is UTF-8, which was checked")
+        &self.0
     }
 
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
+        self.0.as_bytes()
+    }
+
+    /// The value as text of which parts can be kept.
+    pub(crate) fn text(&self) -> &ByteString {
         &self.0
     }
 }
@@ -88,21 +97,18 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// The text of a message; the parser is spared the check that it is UTF-8.
-pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, RawError> {
-    std::str::from_utf8(bytes).map_err(|_| RawError::Syntax("not UTF-8".to_owned()))
-}
-
 /// Both guards in one scan. Text that is not JSON may pass: the parser that reads it next says what is wrong with it.
 ///
 /// # Errors
-/// Where it is nested too deep or has a key twice in one object.
-pub(crate) fn guard(bytes: Bytes) -> Result<Bytes, RawError> {
+/// Where it is not UTF-8, is nested too deep or has a key twice in one object.
+pub(crate) fn guard(bytes: Bytes) -> Result<ByteString, RawError> {
     let scan = scan(&bytes)?;
-    Ok(match scan.first_break {
+    let bytes = match scan.first_break {
         None => bytes,
         Some(first) => without_breaks(&bytes, first),
-    })
+    };
+    // Checked here, once; whoever reads a part of it is spared that.
+    ByteString::try_from(bytes).map_err(|_| RawError::Syntax("not UTF-8".to_owned()))
 }
 
 /// What a scan found out besides refusals.
@@ -117,7 +123,7 @@ const FEW_KEYS: usize = 12;
 fn scan(bytes: &[u8]) -> Result<Scan, RawError> {
     // A stack without allocation: for each open container whether it is an object, and where its keys begin.
     let mut is_object = [false; MAX_DEPTH];
-    let mut keys_from = [0_usize; MAX_DEPTH];
+    let mut keys_from = [0_u32; MAX_DEPTH];
     let mut depth = 0;
     let mut keys: Vec<&[u8]> = Vec::with_capacity(32);
     let mut expect_key = false;
@@ -137,15 +143,18 @@ fn scan(bytes: &[u8]) -> Result<Scan, RawError> {
                 if depth == MAX_DEPTH {
                     return Err(RawError::TooDeep);
                 }
-                (is_object[depth], keys_from[depth]) = (byte == b'{', keys.len());
+                // No text has more keys than that: bodies are bounded far below.
+                let from = u32::try_from(keys.len()).map_err(|_| RawError::TooDeep)?;
+                (is_object[depth], keys_from[depth]) = (byte == b'{', from);
                 expect_key = byte == b'{';
                 depth += 1;
             }
             b'}' | b']' if depth > 0 => {
                 depth -= 1;
                 if is_object[depth] {
-                    refuse_duplicates(&mut keys[keys_from[depth]..])?;
-                    keys.truncate(keys_from[depth]);
+                    let from = keys_from[depth] as usize;
+                    refuse_duplicates(&mut keys[from..])?;
+                    keys.truncate(from);
                 }
                 expect_key = false;
             }
@@ -285,7 +294,7 @@ mod tests {
         #[test]
         fn never_panics_and_never_changes_the_length(text in r#"[\[\]{}:,"\\a1 \n]{0,64}"#) {
             if let Ok(guarded) = guard(Bytes::copy_from_slice(text.as_bytes())) {
-                proptest::prop_assert_eq!(guarded.len(), text.len());
+                proptest::prop_assert_eq!(guarded.as_bytes().len(), text.len());
             }
         }
 

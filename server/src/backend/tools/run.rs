@@ -112,7 +112,7 @@ fn check(tool: &CompiledTool, raw: Option<Raw>) -> Result<Checked, Answer> {
 
 fn finish(tool: &CompiledTool, checked: &Checked) -> Answer {
     match (tool.body(), &checked.value) {
-        (Body::Text(template), _) => text::fill(template, json(checked.raw.as_ref())),
+        (Body::Text(template), value) => text::fill(template, json(checked.raw.as_ref()), value.as_ref()),
         (Body::Cel(program), value) => {
             let none = Value::Object(serde_json::Map::new());
             let value = value.as_ref().unwrap_or(&none);

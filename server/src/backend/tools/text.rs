@@ -9,27 +9,34 @@ use std::fmt;
 use mcp_server_config::compile::{Part, Template};
 use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::{self, MAX_RESULT};
 use crate::backend::Answer;
 
-/// Answers with the text, or with an error that names every argument that is missing.
-pub(super) fn fill(template: &Template, arguments: &str) -> Answer {
-    let mut filled = String::new();
+/// Answers with the text, or with an error that names every argument that is missing. `parsed` are the same arguments,
+/// where somebody had to parse them: strings are taken from there.
+pub(super) fn fill(template: &Template, arguments: &str, parsed: Option<&Value>) -> Answer {
+    let mut filled = String::with_capacity(arguments.len());
     let mut missing: Vec<String> = Vec::new();
     for part in template.parts() {
-        match part {
-            Part::Literal(text) => filled.push_str(text),
-            Part::Argument(names) => match find(arguments, names) {
-                Some(json) => push(&mut filled, json),
-                None => {
-                    let name = names.join(".");
-                    if !missing.contains(&name) {
-                        missing.push(name);
-                    }
-                }
-            },
+        let names = match part {
+            Part::Literal(text) => {
+                filled.push_str(text);
+                continue;
+            }
+            Part::Argument(names) => names,
+        };
+        if let Some(text) = parsed.and_then(|parsed| string(parsed, names)) {
+            filled.push_str(text);
+        } else if let Some(json) = find(arguments, names) {
+            push(&mut filled, json);
+        } else {
+            let name = names.join(".");
+            if !missing.contains(&name) {
+                missing.push(name);
+            }
         }
         if filled.len() > MAX_RESULT {
             return answer::too_large();
@@ -39,6 +46,11 @@ pub(super) fn fill(template: &Template, arguments: &str) -> Answer {
         return answer::text(&filled);
     }
     answer::error(&format!("Missing arguments: {}. Call the tool again with them.", missing.join(", ")))
+}
+
+/// The argument below `names`, where it is a string.
+fn string<'a>(arguments: &'a Value, names: &[String]) -> Option<&'a str> {
+    names.iter().try_fold(arguments, |value, name| value.get(name))?.as_str()
 }
 
 /// The JSON of the argument below `names`, as it was written.

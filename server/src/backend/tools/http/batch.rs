@@ -341,7 +341,7 @@ fn split(shape: &BatchShape, outcome: Outcome, count: usize) -> Vec<Outcome> {
     head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let one = |result: &RawValue| {
         let mut one = head.clone();
-        *one.body_mut() = Raw::part(list.bytes(), result.get()).bytes().clone();
+        *one.body_mut() = Raw::part(list.text(), result.get()).bytes().clone();
         Ok(one)
     };
     results.into_iter().map(one).collect()

@@ -157,7 +157,7 @@ impl Given {
 pub(super) fn part(raw: &Raw, pointer: &str) -> Option<Raw> {
     let names: Vec<_> =
         pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
-    find(raw.as_str(), &names).map(|found| Raw::part(raw.bytes(), found))
+    find(raw.as_str(), &names).map(|found| Raw::part(raw.text(), found))
 }
 
 /// A JSON value as the answer of a tool: a string as text, anything else as structured content, byte for byte.
