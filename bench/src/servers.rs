@@ -176,6 +176,7 @@ pub fn settings(who: Who, place: &Path) -> Value {
             "auth": {"mode": "Required", "apiKeys": {"file": keys_file(place)}},
             // Counted for every caller, and never reached.
             "rateLimit": {"mode": "Enforce", "requestsPerMinute": 1_000_000, "burst": 1_000_000},
+            "logging": {"requests": {"mode": "All"}, "file": {"path": place.join("requests.log")}},
             "tools": [echo()],
         }),
         _ => json!({"auth": {"mode": "Disabled"}, "rateLimit": {"mode": "Off"}, "tools": [echo()]}),

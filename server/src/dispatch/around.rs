@@ -22,7 +22,7 @@ pub(super) fn client(request: &Request<'_>, body: &ByteString) -> Client {
         return Client::default();
     }
     // Most can do nothing, and that costs nothing.
-    let capabilities = request.params.meta.client_capabilities.map(|raw| raw.get());
+    let capabilities = request.params.meta.client_capabilities;
     let capabilities = capabilities.filter(|text| *text != "{}");
     Client::new(true, capabilities.map(|text| Raw::part(body, text)))
 }
@@ -37,7 +37,7 @@ pub(super) fn events(
 ) -> Events {
     let Some(to) = notices else { return Events::default() };
     let meta = &request.params.meta;
-    let token = meta.progress_token.map(|raw| raw.get()).filter(|text| is_token(text));
+    let token = meta.progress_token.filter(|text| is_token(text));
     let level = match request.era {
         Era::Modern => meta.log_level.text().and_then(LogLevel::find),
         Era::Legacy(_) => snapshot.offer.logs.then_some(LogLevel::Info),

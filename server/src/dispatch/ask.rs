@@ -40,14 +40,14 @@ pub(super) fn replies(
     {
         return Ok(None);
     }
-    let answers = params.input_responses.map(|raw| raw.get()).filter(|text| *text != "null");
+    let answers = params.input_responses.filter(|text| *text != "null");
     if answers.is_some_and(|text| !text.starts_with('{')) {
         return Err(Fault::new(Code::InvalidParams, "params.inputResponses must be an object"));
     }
     let state = match &params.request_state {
         Field::Absent => None,
         Field::Text(sealed) => {
-            let arguments = params.arguments.map(|raw| raw.get());
+            let arguments = params.arguments;
             let opened = seal.open(sealed, caller, target, arguments);
             Some(opened.map_err(|error| Fault::new(Code::InvalidParams, error.to_string()))?)
         }
@@ -97,7 +97,7 @@ pub(super) fn shaped(
         members.insert("inputRequests".into(), Value::Object(requests.collect()));
     }
     if let Some(state) = questions.state {
-        let arguments = request.params.arguments.map(|raw| raw.get());
+        let arguments = request.params.arguments;
         members.insert("requestState".into(), seal.close(&state, caller, target, arguments)?.into());
     }
     if members.is_empty() {

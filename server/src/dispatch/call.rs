@@ -64,7 +64,7 @@ impl Dispatcher {
         let Route { target, tool } = route::find(request, snapshot, body)?;
         if let Some(tool) = tool {
             // First of all, so that nothing tells of a tool that the caller may not know of.
-            let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
+            let arguments = request.params.arguments.filter(|text| *text != "null");
             let unknown = || route::not_found(&target, request.era);
             allow::check(snapshot, &arrival.caller, tool, arguments, unknown).await.inspect_err(|_| {
                 self.metrics.auth.denied.inc();
@@ -94,7 +94,7 @@ impl Dispatcher {
         // The caller of a modern request that goes away takes it back; an older one may only have lost its connection.
         let _gone = (request.era == Era::Modern).then(|| cancel.clone().drop_guard());
         let deadline = Instant::now() + snapshot.request_timeout;
-        let arguments = request.params.arguments.map(|raw| raw.get()).filter(|text| *text != "null");
+        let arguments = request.params.arguments.filter(|text| *text != "null");
         let arguments = arguments.map(|text| Raw::part(body, text));
         let cx = Cx {
             client: around::client(request, body),

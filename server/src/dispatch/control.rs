@@ -19,7 +19,7 @@ use crate::protocol::methods::{CANCELLED, Method};
 pub(super) fn take_note(note: &Note<'_>, in_flight: Option<&InFlight>) {
     let cancelled = note.method.as_deref() == Some(CANCELLED);
     if let (true, Some(in_flight), Some(id)) = (cancelled, in_flight, note.params.request_id) {
-        in_flight.cancel(id.get());
+        in_flight.cancel(id);
     }
 }
 

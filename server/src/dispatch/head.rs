@@ -49,12 +49,12 @@ pub(super) struct Refused<'a> {
     pub(super) fault: Fault,
 }
 
-/// The body after the scan that makes it safe to pass on parts of it unread.
-pub(super) fn guarded(body: &Bytes) -> Result<ByteString, Fault> {
-    raw::guard(body.clone()).map_err(Fault::from)
+/// The body as text of which parts can be kept.
+pub(super) fn text(body: &Bytes) -> Result<ByteString, Fault> {
+    raw::one_line(body.clone()).map_err(Fault::from)
 }
 
-/// Reads a guarded body. Headers are absent where the door has none.
+/// Reads a body. Headers are absent where the door has none.
 pub(super) fn read<'a>(
     body: &'a ByteString,
     headers: Option<&HeaderMap>,

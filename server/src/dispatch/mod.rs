@@ -150,7 +150,7 @@ impl Dispatcher {
     /// Answers one message.
     pub async fn handle(&self, snapshot: &Arc<Snapshot>, arrival: Arrival<'_>, record: &mut Record) -> Reply {
         record.caller(&arrival.caller, arrival.headers);
-        let body = match head::guarded(&arrival.body) {
+        let body = match head::text(&arrival.body) {
             Ok(body) => body,
             Err(fault) => return Reply::refused(None, &fault, None, record),
         };

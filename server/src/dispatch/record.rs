@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
-use serde_json::value::RawValue;
 
 use crate::auth::principal::Caller;
 use crate::observe::metrics::Metrics;
@@ -91,7 +90,7 @@ impl Record {
         let known = Known { method: self.method, era: self.era, tool: None };
         if let Some(entry) = &mut self.entry {
             let name = params.name.text().or(params.uri.text());
-            entry.asked(known, id, name, params.arguments.map(RawValue::get));
+            entry.asked(known, id, name, params.arguments);
         }
     }
 

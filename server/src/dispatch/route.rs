@@ -2,7 +2,6 @@
 
 use bytestring::ByteString;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::backend::{Completion, Reference, Target};
 use crate::dispatch::head::Request;
@@ -87,8 +86,8 @@ fn completion(request: &Request<'_>, body: &ByteString) -> Result<Completion, Fa
         name: String,
         value: String,
     }
-    fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>, path: &str) -> Result<T, Fault> {
-        let text = raw.map_or("null", RawValue::get);
+    fn read<'a, T: Deserialize<'a>>(raw: Option<&'a str>, path: &str) -> Result<T, Fault> {
+        let text = raw.unwrap_or("null");
         serde_json::from_str(text).map_err(|error| {
             Fault::new(Code::InvalidParams, format!("params.{path} cannot be read: {error}"))
         })
@@ -99,6 +98,6 @@ fn completion(request: &Request<'_>, body: &ByteString) -> Result<Completion, Fa
         Ref::Resource { uri } => Reference::Template(uri.into()),
     };
     let Argument { name, value } = read(params.argument, "argument")?;
-    let context = params.context.map(|raw| Raw::part(body, raw.get()));
+    let context = params.context.map(|raw| Raw::part(body, raw));
     Ok(Completion { reference, argument: name, value, context })
 }

@@ -102,10 +102,10 @@ pub fn served(meta: &Meta<'_>) -> Result<(), Fault> {
         Some(MODERN) => {}
         other => return Err(Fault::unsupported_version(other.unwrap_or_default())),
     }
-    if !meta.client_capabilities.is_some_and(|capabilities| capabilities.get().starts_with('{')) {
+    if !meta.client_capabilities.is_some_and(|capabilities| capabilities.starts_with('{')) {
         return Err(malformed("_meta[\"io.modelcontextprotocol/clientCapabilities\"] must be an object"));
     }
-    if meta.client_info.is_some_and(|info| !info.get().starts_with('{')) {
+    if meta.client_info.is_some_and(|info| !info.starts_with('{')) {
         return Err(malformed("_meta[\"io.modelcontextprotocol/clientInfo\"] is not an object"));
     }
     match &meta.log_level {

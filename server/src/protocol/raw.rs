@@ -1,20 +1,17 @@
 //! JSON that stays text: checked once, then passed through untouched.
 //!
-//! What a client sends reaches a backend byte for byte, so unknown fields and numbers of any size survive. Text that is
-//! passed on unparsed is only safe if everybody reads the same thing in it, hence two guards, in one scan:
-//!
-//! - nesting deeper than [`MAX_DEPTH`] and an object with the same key twice are refused: readers differ on both, and a
-//!   policy must not judge another value than the backend acts upon;
-//! - raw line breaks between tokens become spaces: in a protocol framed by lines they would begin a second message.
+//! What a client sends reaches a backend byte for byte, so unknown fields and numbers of any size survive. What it must
+//! not hold is told in [`crate::protocol::reader`]; and raw line breaks between tokens become spaces, since in a protocol
+//! framed by lines they would begin a second message.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use memchr::memchr2;
 use serde::Serialize;
-use serde::de::IgnoredAny;
+
+use crate::protocol::reader::{Reader, Stop};
 
 /// The deepest nesting of arrays and objects that is accepted; what `serde_json` itself parses at most.
 pub const MAX_DEPTH: usize = 128;
@@ -43,9 +40,13 @@ impl Raw {
     /// # Errors
     /// Where it is not JSON, is nested too deep or has a key twice in one object.
     pub fn check(bytes: Bytes) -> Result<Self, RawError> {
-        let text = guard(bytes)?;
-        serde_json::from_str::<IgnoredAny>(&text).map_err(|error| RawError::Syntax(error.to_string()))?;
-        Ok(Self(text))
+        let text = one_line(bytes)?;
+        let mut reader = Reader::new(&text);
+        match reader.value() {
+            Ok(_) if reader.is_at_end() => Ok(Self(text)),
+            Ok(_) => Err(Stop::Syntax.explain(&text)),
+            Err(stop) => Err(stop.explain(&text)),
+        }
     }
 
     /// Writes a value of our own.
@@ -63,7 +64,7 @@ impl Raw {
         Self(ByteString::from_static(json))
     }
 
-    /// The part `part` of a text which [`guard`] and a parser have gone through already.
+    /// The part `part` of a text that was read already.
     pub(crate) fn part(whole: &ByteString, part: &str) -> Self {
         Self(whole.slice_ref(part))
     }
@@ -97,128 +98,25 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// Both guards in one scan. Text that is not JSON may pass: the parser that reads it next says what is wrong with it.
+/// The text in these bytes, with a space in place of every line break outside strings. It need not be JSON: whoever reads
+/// it next says what is wrong with it.
 ///
 /// # Errors
-/// Where it is not UTF-8, is nested too deep or has a key twice in one object.
-pub(crate) fn guard(bytes: Bytes) -> Result<ByteString, RawError> {
-    let scan = scan(&bytes)?;
-    let bytes = match scan.first_break {
+/// Where it is not UTF-8.
+pub(crate) fn one_line(bytes: Bytes) -> Result<ByteString, RawError> {
+    // Most clients send none.
+    let bytes = match memchr2(b'\n', b'\r', &bytes) {
         None => bytes,
-        Some(first) => without_breaks(&bytes, first),
+        Some(_) => without_breaks(&bytes),
     };
     // Checked here, once; whoever reads a part of it is spared that.
     ByteString::try_from(bytes).map_err(|_| RawError::Syntax("not UTF-8".to_owned()))
 }
 
-/// What a scan found out besides refusals.
-struct Scan {
-    /// The first raw line break outside strings.
-    first_break: Option<usize>,
-}
-
-/// Keys of one object up to which comparing each with each is cheaper than sorting.
-const FEW_KEYS: usize = 12;
-
-fn scan(bytes: &[u8]) -> Result<Scan, RawError> {
-    // A stack without allocation: for each open container whether it is an object, and where its keys begin.
-    let mut is_object = [false; MAX_DEPTH];
-    let mut keys_from = [0_u32; MAX_DEPTH];
-    let mut depth = 0;
-    let mut keys: Vec<&[u8]> = Vec::with_capacity(32);
-    let mut expect_key = false;
-    let mut first_break = None;
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                let end = end_of_string(bytes, at + 1);
-                if expect_key {
-                    keys.push(&bytes[at + 1..end]);
-                    expect_key = false;
-                }
-                at = end;
-            }
-            b'{' | b'[' => {
-                if depth == MAX_DEPTH {
-                    return Err(RawError::TooDeep);
-                }
-                // No text has more keys than that: bodies are bounded far below.
-                let from = u32::try_from(keys.len()).map_err(|_| RawError::TooDeep)?;
-                (is_object[depth], keys_from[depth]) = (byte == b'{', from);
-                expect_key = byte == b'{';
-                depth += 1;
-            }
-            b'}' | b']' if depth > 0 => {
-                depth -= 1;
-                if is_object[depth] {
-                    let from = keys_from[depth] as usize;
-                    refuse_duplicates(&mut keys[from..])?;
-                    keys.truncate(from);
-                }
-                expect_key = false;
-            }
-            b',' => expect_key = depth > 0 && is_object[depth - 1],
-            b'\n' | b'\r' if first_break.is_none() => first_break = Some(at),
-            _ => {}
-        }
-        at += 1;
-    }
-    Ok(Scan { first_break })
-}
-
-/// Bytes of a string that are looked at one by one.
-const SHORT: usize = 16;
-
-/// Index of the quote that ends the string whose content begins at `at`, or the end of the text.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
-    // Keys and most values are short: looking at each byte is done before a vector search has begun.
-    let short = bytes[at.min(bytes.len())..].iter().take(SHORT);
-    match short.enumerate().find(|(_, byte)| matches!(byte, b'"' | b'\\')) {
-        Some((before, b'"')) => return at + before,
-        Some((before, _)) => at += before,
-        None => at += SHORT,
-    }
-    loop {
-        match memchr2(b'"', b'\\', &bytes[at.min(bytes.len())..]) {
-            None => return bytes.len(),
-            Some(found) if bytes[at + found] == b'"' => return at + found,
-            Some(found) => at += found + 2,
-        }
-    }
-}
-
-fn refuse_duplicates(keys: &mut [&[u8]]) -> Result<(), RawError> {
-    let twice = |key: &[u8]| RawError::DuplicateKey(decoded(key).into_owned());
-    if keys.iter().any(|key| key.contains(&b'\\')) {
-        // Rare: "a" and "\u0061" are the same key.
-        let mut decoded: Vec<_> = keys.iter().map(|key| decoded(key)).collect();
-        decoded.sort_unstable();
-        let same = decoded.windows(2).find(|pair| pair[0] == pair[1]);
-        return same.map_or(Ok(()), |pair| Err(twice(pair[0].as_bytes())));
-    }
-    if keys.len() <= FEW_KEYS {
-        let same = keys.iter().enumerate().find(|(index, key)| keys[..*index].contains(key));
-        return same.map_or(Ok(()), |(_, key)| Err(twice(key)));
-    }
-    keys.sort_unstable();
-    let same = keys.windows(2).find(|pair| pair[0] == pair[1]);
-    same.map_or(Ok(()), |pair| Err(twice(pair[0])))
-}
-
-/// The key as a parser reads it. One that no parser can read stays as it is: it is refused later.
-fn decoded(key: &[u8]) -> Cow<'_, str> {
-    let plain = String::from_utf8_lossy(key);
-    if !key.contains(&b'\\') {
-        return plain;
-    }
-    serde_json::from_str(&format!("\"{plain}\"")).map_or(plain, Cow::Owned)
-}
-
 /// A copy with every raw line break outside strings replaced. Its length stays, so positions stay true.
-fn without_breaks(bytes: &[u8], first: usize) -> Bytes {
+fn without_breaks(bytes: &[u8]) -> Bytes {
     let mut copy = BytesMut::from(bytes);
-    let mut at = first;
+    let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'"' => at = end_of_string(bytes, at + 1),
@@ -228,6 +126,17 @@ fn without_breaks(bytes: &[u8], first: usize) -> Bytes {
         at += 1;
     }
     copy.freeze()
+}
+
+/// Index of the quote that ends the string whose content begins at `at`, or the end of the text.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        match memchr2(b'"', b'\\', &bytes[at.min(bytes.len())..]) {
+            None => return bytes.len(),
+            Some(found) if bytes[at + found] == b'"' => return at + found,
+            Some(found) => at += found + 2,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -293,9 +202,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics_and_never_changes_the_length(text in r#"[\[\]{}:,"\\a1 \n]{0,64}"#) {
-            if let Ok(guarded) = guard(Bytes::copy_from_slice(text.as_bytes())) {
-                proptest::prop_assert_eq!(guarded.as_bytes().len(), text.len());
-            }
+            let line = one_line(Bytes::copy_from_slice(text.as_bytes())).unwrap();
+            proptest::prop_assert_eq!(line.as_bytes().len(), text.len());
+            proptest::prop_assert_eq!(without_breaks(line.as_bytes()), line.as_bytes());
         }
 
         #[test]
