@@ -41,15 +41,14 @@ pub fn cpu_of(pid: u32) -> io::Result<Duration> {
     cpu(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
 }
 
-/// Processor time of this thread, and how long it was ready to run while others had its processor.
+/// How long this thread was ready to run while others had its processor.
 ///
 /// # Errors
 /// Where the kernel does not tell.
-pub fn own_cpu() -> io::Result<(Duration, Duration)> {
-    // In nanoseconds, where the other file counts in hundredths of a second.
+pub fn starved() -> io::Result<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let mut fields = text.split_whitespace().map_while(|field| field.parse().ok().map(Duration::from_nanos));
-    fields.next().zip(fields.next()).ok_or_else(|| unreadable("schedstat"))
+    let waited = text.split_whitespace().nth(1).and_then(|field| field.parse().ok());
+    waited.map(Duration::from_nanos).ok_or_else(|| unreadable("schedstat"))
 }
 
 fn cpu(stat: &str) -> io::Result<Duration> {
@@ -104,7 +103,7 @@ mod tests {
         let own = std::process::id();
         assert!(resident(own).unwrap() > 0);
         cpu_of(own).unwrap();
-        own_cpu().unwrap();
+        starved().unwrap();
         assert!(!processors().unwrap().is_empty());
     }
 }

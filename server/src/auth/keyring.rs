@@ -1,12 +1,12 @@
-//! The keys that are let in, held as digests and compared in constant time.
+//! The keys that are let in, held as digests under a secret.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
 use secrecy::SecretString;
-use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::auth::fingerprint::Fingerprint;
 use crate::auth::principal::{Limit, Principal, PrincipalKind, sorted_scopes};
@@ -50,16 +50,20 @@ impl Key {
     }
 }
 
-/// Digests of all keys under a secret that lives as long as the process. A digest hides how much of a key was guessed,
-/// and all digests have one length, whether the file has the key or its SHA-256.
+/// Holders by a digest of their keys, under a secret that lives as long as the process.
+///
+/// How long it takes to look a digest up tells something of that digest, and nothing of a key: nobody outside can compute
+/// the digest of a guess, let alone make a guess whose digest begins like another. So a look-up need not take the same
+/// time for all, and costs the same whether there are ten keys or ten thousand.
 pub struct Keyring {
     secret: hmac::Key,
-    entries: Vec<Entry>,
+    entries: HashMap<Tag, Entry>,
 }
+
+type Tag = [u8; 32];
 
 struct Entry {
     principal: Arc<Principal>,
-    tag: [u8; 32],
     expires: Option<SystemTime>,
 }
 
@@ -77,7 +81,7 @@ impl Keyring {
     pub fn new(keys: &[Key]) -> Self {
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).expect("the operating system has randomness");
-        Self { secret: hmac::Key::new(hmac::HMAC_SHA256, &seed), entries: Vec::new() }.followed_by(keys)
+        Self { secret: hmac::Key::new(hmac::HMAC_SHA256, &seed), entries: HashMap::new() }.followed_by(keys)
     }
 
     /// The ring after a reload: who was in it and has not changed is the same principal as before.
@@ -85,12 +89,9 @@ impl Keyring {
     pub fn followed_by(&self, keys: &[Key]) -> Self {
         let entry = |key: &Key| {
             let principal = key.principal();
-            let before = self.entries.iter().find(|entry| *entry.principal == principal);
-            Entry {
-                principal: before.map_or_else(|| Arc::new(principal), |entry| entry.principal.clone()),
-                tag: tag(&self.secret, &key.fingerprint),
-                expires: key.expires,
-            }
+            let before = self.entries.values().find(|entry| *entry.principal == principal);
+            let principal = before.map_or_else(|| Arc::new(principal), |entry| entry.principal.clone());
+            (tag(&self.secret, &key.fingerprint), Entry { principal, expires: key.expires })
         };
         Self { secret: self.secret.clone(), entries: keys.iter().map(entry).collect() }
     }
@@ -105,16 +106,10 @@ impl Keyring {
         self.entries.is_empty()
     }
 
-    /// The holder of the key with this fingerprint. Takes the same time for every key that is not in the ring, and looks
-    /// at all entries for one that is.
+    /// The holder of the key with this fingerprint.
     #[must_use]
     pub fn find(&self, presented: &Fingerprint) -> Found {
-        let presented = tag(&self.secret, presented);
-        let mut found = u32::MAX;
-        for (index, entry) in (0_u32..).zip(&self.entries) {
-            found.conditional_assign(&index, entry.tag.ct_eq(&presented));
-        }
-        match self.entries.get(found as usize) {
+        match self.entries.get(&tag(&self.secret, presented)) {
             Some(entry) if entry.expires.is_some_and(|expires| expires <= SystemTime::now()) => {
                 Found::Expired
             }
@@ -136,7 +131,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-fn tag(secret: &hmac::Key, fingerprint: &Fingerprint) -> [u8; 32] {
+fn tag(secret: &hmac::Key, fingerprint: &Fingerprint) -> Tag {
     let tag = hmac::sign(secret, fingerprint.bytes());
     tag.as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
 }

@@ -1,12 +1,13 @@
 //! Bodies: requests within their limits, and answers that know when they were sent.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::poll;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
@@ -45,7 +46,15 @@ where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: std::fmt::Display,
 {
-    match tokio::time::timeout(within, collect(&mut body, limit, budget)).await {
+    let read = {
+        let mut reading = pin!(collect(&mut body, limit, budget));
+        // Nearly always it came with its head, and then no clock is looked at.
+        match poll!(reading.as_mut()) {
+            Poll::Ready(read) => Ok(read),
+            Poll::Pending => tokio::time::timeout(within, reading).await,
+        }
+    };
+    match read {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(fault)) => {
             if matches!(fault.code, Code::TooLarge | Code::Overloaded) {

@@ -59,6 +59,11 @@ impl Raw {
         )
     }
 
+    /// A value that was written piece by piece.
+    pub(crate) fn written(json: Vec<u8>) -> Self {
+        Self(ByteString::try_from(json).expect("JSON is UTF-8"))
+    }
+
     /// A text of our own that is one JSON value.
     pub(crate) fn ours(json: &'static str) -> Self {
         Self(ByteString::from_static(json))

@@ -40,7 +40,19 @@ pub(super) fn text(text: &str) -> Answer {
     if text.len() > MAX_RESULT {
         return too_large();
     }
-    Answer::new(raw(text, NONE, false))
+    Answer::new(text_only(text))
+}
+
+/// The same as [`raw`] makes of a text, written down: most answers are this.
+fn text_only(text: &str) -> Raw {
+    const BEFORE: &str = r#"{"content":[{"type":"text","text":"#;
+    const AFTER: &str = "}]}";
+    // As much again as is needed where nothing is escaped, up to a point.
+    let mut json = Vec::with_capacity(BEFORE.len() + text.len() + text.len().min(64) + AFTER.len() + 2);
+    json.extend_from_slice(BEFORE.as_bytes());
+    serde_json::to_writer(&mut json, text).expect("a string is JSON, and a vector takes it");
+    json.extend_from_slice(AFTER.as_bytes());
+    Raw::written(json)
 }
 
 /// A value: structured content, and its JSON as text for clients that look only there.
@@ -74,4 +86,16 @@ pub(super) fn error(message: &str) -> Answer {
 
 pub(super) fn too_large() -> Answer {
     error(&format!("The result is larger than {MAX_RESULT} bytes. Ask for less."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_written_as_any_other_answer_is() {
+        for content in ["", "a", "\"\\\n\u{1}é😀", &"\"".repeat(1000)] {
+            assert_eq!(text_only(content), raw(content, NONE, false));
+        }
+    }
 }
