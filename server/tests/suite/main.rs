@@ -6,6 +6,7 @@
 
 mod auth;
 mod cache;
+mod classic;
 mod collector;
 mod command_tools;
 mod commands;
