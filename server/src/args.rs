@@ -37,7 +37,7 @@ pub enum Command {
         /// A configuration (JSON or YAML), or an McpServer manifest
         file: PathBuf,
     },
-    /// Print the configuration in force
+    /// Print the configuration in force, and on standard error which settings need a restart
     PrintConfig {
         /// Write out the defaults of everything that is not set
         #[arg(long)]

@@ -14,6 +14,7 @@ pub mod commands;
 pub mod dispatch;
 pub mod environment;
 pub mod http;
+mod interval;
 pub mod lifecycle;
 pub mod limit;
 pub mod live;

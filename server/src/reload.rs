@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_server_config::ServerConfig;
+use mcp_server_config::{ServerConfig, needs_restart};
 
 use crate::auth::access::Grants;
 use crate::auth::obtain::{ObtainError, Obtained, obtain_again};
@@ -238,18 +238,6 @@ impl Reloader {
             }
         }
     }
-}
-
-/// The settings that differ and cannot change in a running process.
-fn needs_restart(started: &ServerConfig, now: &ServerConfig) -> Vec<&'static str> {
-    let (old, new) = (&started.process.http, &now.process.http);
-    let differ = [
-        ("http.address", old.address() != new.address()),
-        ("http.adminAddress", old.admin_address() != new.admin_address()),
-        ("http.path", old.path() != new.path()),
-        ("http.maxConnections", old.max_connections() != new.max_connections()),
-    ];
-    differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// What a user should know of a configuration that is in force.

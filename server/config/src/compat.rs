@@ -79,6 +79,15 @@ const TABLE: &[(&str, &str, Conversion)] = &[
     ("performance.batch_timeout", "performance.batching.maxDelay", Seconds),
 ];
 
+/// Decides about several settings at once, so it is no row of the table.
+const AUTH_TYPE: &str = "auth.auth_type";
+
+/// Every classic key that is understood. For tests, which are to know each of them.
+#[doc(hidden)]
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(classic, ..)| *classic).chain([AUTH_TYPE])
+}
+
 /// A document in the keys of today.
 #[derive(Debug, Default)]
 pub struct Modern {
@@ -137,7 +146,7 @@ pub fn modernise(mut document: Value) -> Result<Modern, Vec<Violation>> {
     }
     if uses_oauth == Some(true) {
         insert(&mut document, "auth.oauth2", json!({}));
-        modern.renamed.push((Path::of("auth.oauth2"), Path::of("auth.auth_type")));
+        modern.renamed.push((Path::of("auth.oauth2"), Path::of(AUTH_TYPE)));
     }
     remove_emptied(&mut document);
     modern.value = document;
@@ -153,7 +162,7 @@ fn take_auth_type(document: &mut Value, violations: &mut Vec<Violation>) -> Opti
         _ if auth_type.is_null() => None,
         _ => {
             let message = format!("{auth_type} is not one of \"api_key\" and \"oauth2\"");
-            violations.push(Violation { path: Path::of("auth.auth_type"), message });
+            violations.push(Violation { path: Path::of(AUTH_TYPE), message });
             None
         }
     }

@@ -39,7 +39,7 @@ impl Http {
     }
 }
 
-/// Where the process listens. Changing any of it needs a restart.
+/// Where the process listens. Changing any of it needs a restart ([`crate::restart`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpProcess {

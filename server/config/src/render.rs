@@ -1,6 +1,6 @@
 //! From values to text: the same values always give the same bytes.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{ServerConfig, env::merge};
@@ -20,15 +20,6 @@ pub fn render(config: &ServerConfig) -> String {
 #[must_use]
 pub fn config_hash(rendered: &str) -> String {
     Sha256::digest(rendered).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A hash of just those settings that a running server cannot change: what a pod has to be restarted for.
-#[must_use]
-pub fn restart_hash(config: &ServerConfig) -> String {
-    let settings = json!({
-        "http": as_value(&config.process.http),
-    });
-    config_hash(&sorted(settings).to_string())
 }
 
 /// Configurations hold nothing that JSON cannot: maps have string keys, numbers are whole.
@@ -85,16 +76,6 @@ mod tests {
         }
         "#);
         assert_eq!(render(&ServerConfig::default()), "{}\n");
-    }
-
-    #[test]
-    fn a_tool_needs_no_restart_and_an_address_does() {
-        let (mut tool, mut address) = (example(), example());
-        tool.service.tools[0].text = Some("Good day".into());
-        address.process.http.address = Some("0.0.0.0:8081".into());
-        assert_ne!(render(&tool), render(&example()));
-        assert_eq!(restart_hash(&tool), restart_hash(&example()));
-        assert_ne!(restart_hash(&address), restart_hash(&example()));
     }
 
     #[test]

@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 
 pub mod check;
 pub mod command;
+pub mod definition;
 pub mod http;
 
 pub use command::{CommandInput, CommandOutput, CommandTool};
+pub use definition::Definition;
 pub use http::{HttpBatch, HttpBody, HttpHeader, HttpMethod, HttpResult, HttpTool, QueryParameter};
 
 /// What a tool is told that has no way, or several, to answer.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mcp_server_config::convert::to_resource;
-use mcp_server_config::{Origin, load, render};
+use mcp_server_config::{Origin, load, render, restart_settings};
 
 use crate::app::{self, StartError, Via};
 use crate::args::{Command, Serve};
@@ -130,7 +130,7 @@ fn convert_config(file: PathBuf) -> ExitCode {
 
 fn print_config(file: Option<PathBuf>, defaults: bool, environment: &Environment) -> ExitCode {
     if file.is_none() && defaults {
-        return print(&settings::defaults());
+        return print_with_restart(&settings::defaults());
     }
     let sources = Sources { file, ..Sources::default() };
     let text = match sources.read() {
@@ -142,11 +142,23 @@ fn print_config(file: Option<PathBuf>, defaults: bool, environment: &Environment
             if defaults {
                 settings::spell_out(&mut document.config);
             }
-            print(&render(&document.config))
+            print_with_restart(&render(&document.config))
         }
         Err(error) => {
             say(&error.to_string());
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints a configuration, and says beside it what of it a running server does not take up: standard output stays a
+/// file that can be loaded.
+fn print_with_restart(config: &str) -> ExitCode {
+    let code = print(config);
+    let settings: Vec<_> = restart_settings().collect();
+    say(&format!(
+        "A running server takes up changes of its file by itself, but for these, which need a restart: {}.",
+        settings.join(", ")
+    ));
+    code
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mcp_server_config::{OnStoreLoss, Store};
 
 use crate::auth::principal::Caller;
+use crate::interval;
 use crate::redis::{Lost, Redis, User};
 
 pub mod gcra;
@@ -207,7 +208,7 @@ fn too_many(scope: Scope, rate: Rate, wait: i64) -> Refused {
 /// Cleans up for as long as the process lives, as often as the configuration says just then.
 pub async fn clean_up<L: AsRef<Limiter>>(limiter: L, interval: impl Fn() -> Duration) {
     loop {
-        tokio::time::sleep(interval()).await;
+        interval::wait(&interval).await;
         limiter.as_ref().clean();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::interval;
 use crate::observe::metrics::Metrics;
 use crate::observe::process::{self, CpuMeter, Process};
 use crate::observe::recent::Durations;
@@ -87,27 +88,12 @@ pub async fn run(metrics: Arc<Metrics>, interval: impl Fn() -> std::time::Durati
     let cpu = CpuMeter::new();
     let mut last = 0;
     loop {
-        wait(&interval).await;
+        interval::wait(&interval).await;
         let summary = Summary::of(&metrics, &process::sample(), &cpu);
         summary.log(summary.requests_total - last);
         last = summary.requests_total;
     }
 }
-
-/// Waits for an interval that may become shorter while it lasts.
-async fn wait(interval: &impl Fn() -> std::time::Duration) {
-    let begun = tokio::time::Instant::now();
-    loop {
-        let left = interval().saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            return;
-        }
-        tokio::time::sleep(left.min(LOOK)).await;
-    }
-}
-
-/// How soon a shorter interval is noticed.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use jsonschema::{PatternOptions, Validator};
+use mcp_server_config::tools::Definition;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -98,7 +98,7 @@ impl RegisteredTool {
             .with_pattern_options(PatternOptions::regex())
             .build(&Value::Object(schema.clone()))
             .map_err(|error| BadTool::Schema { name: info.name.clone(), cause: error.to_string() })?;
-        let definition = definition(&info, &schema, O::schema());
+        let definition = definition(&info, &schema, O::schema().as_ref());
         Ok(Self { entry: Entry { name: info.name.into(), definition }, input, run })
     }
 
@@ -148,29 +148,13 @@ fn ended<O: Output>(result: Result<O, ToolError>) -> Result<Outcome, CallError> 
     }
 }
 
-fn definition(info: &ToolInfo, input: &Map<String, Value>, output: Option<Map<String, Value>>) -> Raw {
-    /// A tool as the protocol has it.
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Definition<'a> {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        title: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        input_schema: &'a Map<String, Value>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        output_schema: Option<Map<String, Value>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        annotations: Option<&'a mcp_server_config::ToolAnnotations>,
-    }
-    let annotations = Some(&info.annotations).filter(|annotations| **annotations != Default::default());
+fn definition(info: &ToolInfo, input: &Map<String, Value>, output: Option<&Map<String, Value>>) -> Raw {
     Raw::of(&Definition {
         name: &info.name,
         title: info.title.as_deref(),
         description: info.description.as_deref(),
         input_schema: input,
         output_schema: output,
-        annotations,
+        annotations: Some(&info.annotations).filter(|annotations| **annotations != Default::default()),
     })
 }

@@ -136,14 +136,21 @@ fn check_config_tells_everything_or_that_there_is_nothing() {
 #[test]
 fn print_config_prints_what_is_in_force() {
     let home = tempfile::tempdir().unwrap();
-    let defaults = run(home.path(), &["print-config", "--defaults"]);
-    let defaults: Value = serde_json::from_str(&stdout(&defaults)).unwrap();
+    let printed = run(home.path(), &["print-config", "--defaults"]);
+    let defaults: Value = serde_json::from_str(&stdout(&printed)).unwrap();
     assert_eq!(defaults["performance"]["requestTimeout"], "30s");
+    fs::write(home.path().join("defaults.json"), stdout(&printed)).unwrap();
+    assert!(run(home.path(), &["check-config", "defaults.json"]).status.success());
     fs::write(home.path().join("c.json"), r#"{"auth":{"apiKey":{"value":"canary-5f1d"}}}"#).unwrap();
     let printed =
         program(home.path()).args(["print-config", "c.json"]).env("MCP_SERVER_NAME", "n").output().unwrap();
     assert!(stdout(&printed).contains("\"serverName\": \"n\""));
     assert!(!stdout(&printed).contains("canary"), "secrets are not printed");
+    for setting in mcp_server_config::restart_settings() {
+        assert!(stderr(&printed).contains(setting), "{setting} is not in {}", stderr(&printed));
+        let (section, key) = setting.split_once('.').unwrap();
+        assert!(!defaults[section][key].is_null(), "{setting} is no setting");
+    }
 }
 
 #[test]

@@ -35,6 +35,28 @@ fn every_configuration_in_the_pages_loads() {
     assert!(loaded >= 3, "{loaded} configurations");
 }
 
+#[test]
+fn the_pages_say_which_settings_need_a_restart() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut needed = BTreeSet::new();
+    for page in ["configuration.md", "server/http-tools.md"] {
+        let text = fs::read_to_string(docs.join(page)).unwrap();
+        let lines = text.lines().skip_while(|line| !line.ends_with("| without a restart |")).skip(2);
+        let mut rows = 0;
+        for row in lines.take_while(|line| line.starts_with('|')) {
+            let setting = row.split('`').nth(1).unwrap();
+            let last = row.trim_end_matches('|').rsplit('|').next().unwrap().trim();
+            if !last.starts_with("yes") {
+                assert_eq!(last, "no", "{row}");
+                needed.insert(setting.to_owned());
+            }
+            rows += 1;
+        }
+        assert!(rows > 0, "{page} has no such table");
+    }
+    assert_eq!(needed, mcp_server_config::restart_settings().map(str::to_owned).collect());
+}
+
 /// The names of metrics in a text, where each stands between two such marks.
 fn metrics(text: &str, mark: char) -> BTreeSet<String> {
     let of_metric = |word: &&str| {

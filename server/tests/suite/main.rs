@@ -6,6 +6,7 @@
 
 mod auth;
 mod cache;
+mod classic;
 mod collector;
 mod command_tools;
 mod commands;
@@ -38,6 +39,7 @@ mod rate;
 #[path = "../../src/redis/testing.rs"]
 #[allow(dead_code, reason = "shared with the unit tests, which use the rest")]
 mod redis_server;
+mod redis_tls;
 mod reload;
 mod security;
 mod shutdown;

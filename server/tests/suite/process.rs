@@ -1,15 +1,16 @@
 //! The real program as a child process.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::PATIENCE;
+use crate::harness::{PATIENCE, eventually, send};
 
 /// The program with an environment of its own: no variable of the tester's, and a home that is thrown away.
 pub(crate) fn program(home: &Path) -> Command {
@@ -20,6 +21,14 @@ pub(crate) fn program(home: &Path) -> Command {
 
 /// Any port for the admin endpoint. It must not be written as the MCP endpoint's is, which would be one port for two.
 pub(crate) const ANY_ADMIN_PORT: &str = "127.0.0.2:0";
+
+/// A free address for a server that cannot say which one it chose. Each is on a host of its own, so that nobody else is
+/// given the same until the server has it.
+pub(crate) fn free() -> SocketAddr {
+    static LAST: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    TcpListener::bind((Ipv4Addr::new(127, 3, high, low), 0)).unwrap().local_addr().unwrap()
+}
 
 /// Runs a subcommand to its end.
 pub(crate) fn run(home: &Path, arguments: &[&str]) -> Output {
@@ -104,6 +113,30 @@ impl Served {
         Self { child, address, admin, stdout, stderr }
     }
 
+    /// Starts a server whose log may tell nobody where it is, at free addresses, and waits until it is ready.
+    pub(crate) async fn start_quiet(home: &Path, arguments: &[&str]) -> Self {
+        let (address, admin) = (free(), free());
+        let (mcp_port, admin_port) = (address.to_string(), admin.to_string());
+        let mut command = program(home);
+        command.args(["serve", "--address", &mcp_port, "--admin-address", &admin_port]).args(arguments);
+        Self::start_at(command, address, admin).await
+    }
+
+    /// Starts a server that was told to be at these addresses, and waits until it is ready.
+    pub(crate) async fn start_at(mut command: Command, address: SocketAddr, admin: SocketAddr) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        let mut served = Self { child, address, admin, stdout, stderr };
+        eventually("it is ready", async || {
+            let ended = served.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {}\n{}", served.stderr(), served.log());
+            TcpStream::connect(admin).is_ok() && send(admin, "GET", "/ready", &[], "").await.status == 200
+        })
+        .await;
+        served
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }
@@ -160,7 +193,7 @@ pub(crate) fn exit_code(child: &mut Child) -> i32 {
 
 /// GETs a path, from a thread of its own.
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();

@@ -1,17 +1,20 @@
 //! Rate limits, as callers see them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mcp_server::dispatch::snapshot::Snapshot;
 use mcp_server_config::rate_limit::ToolRateLimit;
 use mcp_server_config::{
-    AuthMode, Literal, OnStoreLoss, RateLimitMode, Redis, Refusal, SecretRef, ServerConfig, Store,
+    AuthMode, Duration as Span, Literal, OnStoreLoss, RateLimitMode, Redis, Refusal, SecretRef, ServerConfig,
+    Store,
 };
 use serde_json::{Value, json};
 
 use crate::harness::{
     Response, Server, call, counts, eventually, legacy, modern, modern_body, post, server, text,
 };
+use crate::process::{Served, get, run, stderr, stdout};
 use crate::redis_server::RedisServer;
 
 /// A server with room for so many requests at once, and next to none after.
@@ -35,10 +38,14 @@ async fn passes(server: &Server) -> usize {
 
 /// A call with a key and perhaps other headers.
 async fn call_with(server: &Server, headers: &[(&str, &str)]) -> Response {
+    call_at(server.address, headers).await
+}
+
+async fn call_at(address: SocketAddr, headers: &[(&str, &str)]) -> Response {
     let standard =
         [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "echo")];
     let headers: Vec<_> = standard.iter().chain(headers).copied().collect();
-    post(server.address, &headers, &modern_body(1, "tools/call", json!({"name": "echo"}))).await
+    post(address, &headers, &modern_body(1, "tools/call", json!({"name": "echo"}))).await
 }
 
 #[tokio::test]
@@ -80,6 +87,50 @@ async fn keys_have_limits_of_their_own() {
         let headers = [("X-API-Key", key)];
         for expected in [200, 200, 429] {
             assert_eq!(call_with(&server, &headers).await.status, expected, "{key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_s_own_limit_counts_for_it_alone_in_memory_and_in_redis() {
+    let redis = RedisServer::start(&[]);
+    for (store, replicas) in [("Memory", 1), ("Redis", 2)] {
+        let home = tempfile::tempdir().unwrap();
+        let add = |more: &[&str]| {
+            let added = run(home.path(), &[&["keys", "--file", "keys.json", "add"][..], more].concat());
+            assert!(added.status.success(), "{}", stderr(&added));
+            stdout(&added).trim().to_owned()
+        };
+        let keys = [
+            (add(&["frugal", "--requests-per-minute", "2", "--burst", "2"]), 2, 2),
+            (add(&["generous", "--burst", "6"]), 1, 6),
+            (add(&["plain"]), 1, 4),
+        ];
+        let config = json!({
+            "auth": {"apiKeys": {"file": "keys.json"}},
+            "rateLimit": {"requestsPerMinute": 1, "burst": 4, "store": store},
+            "redis": {"url": {"value": redis.url()}, "keyPrefix": "mcp:keys", "responseTimeout": "10s"},
+            "tools": [{"name": "echo", "text": "hi"}],
+        });
+        std::fs::write(home.path().join("config.json"), config.to_string()).unwrap();
+        let mut servers = Vec::new();
+        for _ in 0..replicas {
+            let served = Served::start_quiet(home.path(), &["--config", "config.json"]).await;
+            let up = format!("mcp_server_redis_up {}", u8::from(store == "Redis"));
+            eventually(&up, async || get(served.admin, "/metrics").1.lines().any(|line| line == up)).await;
+            servers.push(served);
+        }
+        for (key, limit, burst) in keys {
+            let headers = [("X-API-Key", key.as_str())];
+            for served in servers.iter().cycle().take(burst) {
+                assert_eq!(call_at(served.address, &headers).await.status, 200, "{store} {burst}");
+            }
+            for served in &servers {
+                let refused = call_at(served.address, &headers).await;
+                assert_eq!(refused.refusal(), (429, 429), "{store} {burst}");
+                let data = refused.json()["error"]["data"].clone();
+                assert_eq!((&data["limit"], &data["burst"]), (&json!(limit), &json!(burst)), "{store}");
+            }
         }
     }
 }
@@ -169,17 +220,14 @@ async fn a_reload_changes_the_rate_and_not_what_was_used() {
         .await;
 }
 
-fn of(redis: &RedisServer) -> Redis {
-    let url = SecretRef { value: Some(Literal::new(redis.url())), ..SecretRef::default() };
-    Redis { url: Some(url), key_prefix: Some("mcp:suite".into()), ..Redis::default() }
-}
-
 /// A replica with room for so many requests, which it counts in Redis.
-async fn replica(redis: &RedisServer, burst: u32) -> Server {
+async fn replica(redis: &RedisServer, burst: u32, response_timeout: Option<Span>) -> Server {
     let server = limited(burst, |config| {
         config.service.rate_limit.store = Some(Store::Redis);
         config.service.rate_limit.on_store_loss = Some(OnStoreLoss::LocalShare);
-        config.service.redis = of(redis);
+        let url = Some(SecretRef { value: Some(Literal::new(redis.url())), ..SecretRef::default() });
+        let key_prefix = Some("mcp:suite".into());
+        config.service.redis = Redis { url, key_prefix, response_timeout, ..Redis::default() };
     })
     .await;
     counts(&server, "mcp_server_redis_up", 1).await;
@@ -189,7 +237,9 @@ async fn replica(redis: &RedisServer, burst: u32) -> Server {
 #[tokio::test]
 async fn two_replicas_share_one_limit_and_each_keeps_its_share_while_redis_is_gone() {
     let mut redis = RedisServer::start(&[]);
-    let (one, two) = (replica(&redis, 12).await, replica(&redis, 12).await);
+    // A late answer would be counted here and there: none is late, however busy the machine is.
+    let in_time = Some(Span::from_secs(10));
+    let (one, two) = (replica(&redis, 12, in_time).await, replica(&redis, 12, in_time).await);
     for server in [&one, &two] {
         counts(server, "mcp_server_redis_replicas", 2).await;
     }
@@ -216,7 +266,7 @@ async fn two_replicas_share_one_limit_and_each_keeps_its_share_while_redis_is_go
 #[tokio::test]
 async fn a_redis_that_hangs_holds_nobody_up_for_long() {
     let redis = RedisServer::start(&[]);
-    let server = replica(&redis, 1000).await;
+    let server = replica(&redis, 1000, None).await;
     assert_eq!(call(server.address, "echo", json!({})).await.status, 200);
     redis.pause();
     eventually("the breaker is open", async || {

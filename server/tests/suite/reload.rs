@@ -1,13 +1,15 @@
 //! Changing the configuration and the keys of a running server.
 
 use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::process::{Served, get, run, status, stderr, stdout, until};
+use crate::harness::{Connection, eventually, request, send};
+use crate::process::{Served, free, get, program, run, status, stderr, stdout, until};
 
 fn config(text: &str) -> String {
     json!({"auth": {"mode": "Disabled"}, "rateLimit": {"mode": "Off"}, "tools": [{"name": "greet", "text": text}]}).to_string()
@@ -106,6 +108,54 @@ fn names_limits_and_log_level_change_and_addresses_wait() {
     until("the rest waits", || status(&served)["config"]["needsRestart"] == json!(["http.path"]));
     served.logged("wait for a restart");
     assert_eq!(get(served.address, "/mcp").0, 405, "still at the old path");
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_goes_on_as_it_was_until_then() {
+    let home = tempfile::tempdir().unwrap();
+    let (old, new) = ([free(), free()], [free(), free()]);
+    let write = |[address, admin]: [SocketAddr; 2], path: &str, connections: u32| {
+        let http =
+            json!({"address": address, "adminAddress": admin, "path": path, "maxConnections": connections});
+        let config = json!({"auth": {"mode": "Disabled"}, "http": http});
+        fs::write(home.path().join("config.json"), config.to_string()).unwrap();
+    };
+    let start = async |[address, admin]: [SocketAddr; 2]| {
+        let mut command = program(home.path());
+        command.args(["serve", "--config", "config.json"]);
+        Served::start_at(command, address, admin).await
+    };
+    let waiting = async |served: &Served| {
+        send(served.admin, "GET", "/status", &[], "").await.json()["config"]["needsRestart"].clone()
+    };
+    write(old, "/mcp", 10);
+    let mut served = start(old).await;
+    write(new, "/other", 1);
+    let all: Vec<_> = mcp_server_config::restart_settings().collect();
+    eventually("all of them wait", async || waiting(&served).await == json!(all)).await;
+    served.logged(&format!("\"settings\":\"{}\"", all.join(", ")));
+    for address in new {
+        assert!(TcpStream::connect(address).is_err(), "nobody listens at {address}");
+    }
+    let mut connections = Vec::new();
+    for _ in 0..3 {
+        let mut connection = Connection::open(old[0]).await;
+        for (path, status) in [("/mcp", 405), ("/other", 404)] {
+            connection.write(request("GET", path, &[], "")).await;
+            assert_eq!(connection.read().await.unwrap().status, status, "{path}");
+        }
+        connections.push(connection);
+    }
+    drop(connections);
+    served.signal("TERM");
+    assert_eq!(served.exit_code(), 0);
+    let served = start(new).await;
+    assert_eq!(waiting(&served).await, json!([]));
+    let mut connection = Connection::open(new[0]).await;
+    for (path, status) in [("/mcp", 404), ("/other", 405)] {
+        connection.write(request("GET", path, &[], "")).await;
+        assert_eq!(connection.read().await.unwrap().status, status, "{path}");
+    }
 }
 
 #[test]

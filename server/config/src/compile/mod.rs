@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::thread;
 
 use jsonschema::Validator;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use crate::path::Path;
-use crate::tools::{EXACTLY_ONE, Tool, ToolAnnotations};
+use crate::tools::{Definition, EXACTLY_ONE, Tool};
 use crate::validate::Violation;
 
 pub mod cel;
@@ -286,21 +285,6 @@ fn regex_error(error: &regex::Error) -> String {
 }
 
 fn definition(tool: &Tool) -> String {
-    /// A tool as the protocol has it.
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Definition<'a> {
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        title: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        description: Option<&'a str>,
-        input_schema: &'a Map<String, Value>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        output_schema: Option<&'a Map<String, Value>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        annotations: Option<&'a ToolAnnotations>,
-    }
     let any = Map::from_iter([("type".to_owned(), json!("object"))]);
     let definition = Definition {
         name: &tool.name,

@@ -360,7 +360,9 @@ mod tests {
         let text = script("while [ $(ulimit -v) = unlimited ]; do :; done; ulimit -v");
         let ended = run(shell(&text, Bounds { memory: 64 << 20, ..AMPLE })).await.unwrap();
         assert_eq!(String::from_utf8(ended.output).unwrap().trim(), "65536");
-        let text = script("head -c 300000000 /dev/zero | tail -c 200000000 | wc -c");
+        let text = script(
+            "while [ $(ulimit -v) = unlimited ]; do :; done; head -c 300000000 /dev/zero | tail -c 200000000 | wc -c",
+        );
         let ended = run(shell(&text, Bounds { memory: 64 << 20, ..AMPLE })).await.unwrap();
         assert_ne!(String::from_utf8(ended.output).unwrap().trim(), "200000000");
         let text = script("for i in 1 2 3 4 5 6 7 8; do head -c 1000 /dev/zero >&2; done; echo end >&2");
