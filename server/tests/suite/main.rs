@@ -9,6 +9,7 @@ mod cache;
 mod collector;
 mod command_tools;
 mod commands;
+mod declared;
 mod docs;
 #[path = "../../examples/everything/fixtures.rs"]
 mod fixtures;
@@ -22,6 +23,7 @@ mod hostile_size;
 mod hostile_slow;
 mod hostile_smuggling;
 mod hostile_target;
+mod http_batches;
 mod http_tools;
 mod idp;
 mod legacy;
