@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mcp_server_config::{ServerConfig, render};
+use mcp_server_config::ServerConfig;
 
 use crate::app::{self, StartError, Started, Via};
 use crate::backend::Backend;
@@ -131,7 +131,7 @@ impl Builder {
 
     /// The configuration, in place of a file.
     pub fn config(mut self, config: &ServerConfig) -> Self {
-        self.sources.own.config = Some(render(config));
+        self.sources.own.config = Some(Box::new(config.clone()));
         self
     }
 
