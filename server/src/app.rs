@@ -43,6 +43,7 @@ use crate::reload::{Reloader, Seen, tell, unknown_and_notes};
 use crate::server::Program;
 use crate::settings::{Created, Loaded, Sources};
 use crate::shutdown::{Signals, Stop};
+use crate::state_keys::StateKeys;
 use crate::status::{Board, ConfigState, Serving, now};
 
 pub mod components;
@@ -192,6 +193,8 @@ async fn start_in_order(
         remember(address, http.path(), file, &sources.environment);
     }
 
+    let state_keys = StateKeys::read(&loaded.config.service, &sources.environment)?;
+
     // Tools, and what calls them.
     let bundle = sources.environment.get("SSL_CERT_FILE").map(PathBuf::from);
     let outbound = Client::new(&loaded.config.service, bundle.as_deref(), metrics.registry())?;
@@ -215,6 +218,7 @@ async fn start_in_order(
     let catalogue = catalogue.borrow().clone();
     let snapshot = Snapshot::with_access(parts.config.clone(), parts.access.clone(), &catalogue);
     let dispatcher = Arc::new(Dispatcher::new(backend, snapshot, metrics.clone()));
+    dispatcher.seal_with(&state_keys);
     // What replicas share. It ends after the tools, which may still need it.
     let stop = CancellationToken::new();
     let kept = tokio::spawn(dispatcher.redis.clone().keep(sources.environment.clone(), stop.clone()));
@@ -257,9 +261,14 @@ async fn start_in_order(
         telemetry,
         address,
         started_with: loaded.config.clone(),
-        seen: Seen { file: text, keys: Ok(String::new()), keys_file: obtained.file },
+        seen: Seen {
+            file: text,
+            keys: Ok(String::new()),
+            keys_file: obtained.file,
+            state_keys: Ok(state_keys),
+        },
     };
-    if reloader.sources.file.is_some() || reloader.seen.keys_file.is_some() {
+    if reloader.has_files() {
         components.beside("reload", tokio::spawn(reloader.with_keys_seen().run()));
     }
     let settings = dispatcher.clone();

@@ -37,6 +37,8 @@ pub struct Own {
     pub version: Option<String>,
     /// A configuration, in place of a file.
     pub config: Option<Box<ServerConfig>>,
+    /// In place of no keys for states.
+    pub state_keys: Vec<SecretRef>,
     /// Tools of its own, whose names are taken.
     pub tools: Vec<Arc<str>>,
 }
@@ -138,6 +140,9 @@ impl Sources {
         let service = &mut document.config.service;
         service.server_name = service.server_name.take().or_else(|| self.own.name.clone());
         service.server_version = service.server_version.take().or_else(|| self.own.version.clone());
+        if service.state_keys.is_empty() {
+            service.state_keys.clone_from(&self.own.state_keys);
+        }
         let mut violations = validate(&document.config);
         violations.extend(self.taken(&document.config.service.tools));
         let tools = compile(&document.config.service.tools).unwrap_or_else(|broken| {

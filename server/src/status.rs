@@ -26,6 +26,8 @@ pub struct ConfigState {
     pub file_error: Option<String>,
     /// Why a later change of the keys is not in force.
     pub keys_error: Option<String>,
+    /// Why a later change of the keys for states is not in force.
+    pub state_keys_error: Option<String>,
     /// Changed settings that wait for a restart.
     pub needs_restart: Vec<&'static str>,
 }
@@ -81,7 +83,7 @@ impl Board {
         let snapshot = dispatcher.snapshot();
         let service = &snapshot.config.service;
         let config = self.config.now();
-        let errors = [&config.file_error, &config.keys_error];
+        let errors = [&config.file_error, &config.keys_error, &config.state_keys_error];
         let errors: Vec<_> = errors.into_iter().flatten().map(String::as_str).collect();
         let last_error = (!errors.is_empty()).then(|| errors.join("\n"));
         let process = process::sample();

@@ -60,8 +60,8 @@ pub(super) fn show_log(health: &Registry, log: Option<watch::Receiver<Health>>) 
 }
 
 fn config(view: &View<'_>) -> Told {
-    let ConfigState { file_error, needs_restart, .. } = view.config;
-    match file_error {
+    let ConfigState { file_error, state_keys_error, needs_restart, .. } = view.config;
+    match file_error.as_ref().or(state_keys_error.as_ref()) {
         Some(error) => Told::unhealthy(error.as_str()),
         None if needs_restart.is_empty() => Told::healthy(""),
         None => Told::healthy(format!("waiting for a restart: {}", needs_restart.join(", "))),

@@ -43,6 +43,7 @@ mod redis_server;
 mod reload;
 mod security;
 mod shutdown;
+mod states;
 mod stdio;
 mod telemetry;
 mod timing;
