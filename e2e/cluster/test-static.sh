@@ -6,20 +6,8 @@ set -euo pipefail
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 WORK=$(mktemp -d)
 trap 'rm -rf -- "$WORK"' EXIT
-passed=0 failed=0
-
-check() {
-  local what=$1
-  shift
-  if "$@" >"$WORK/output" 2>&1; then
-    passed=$((passed + 1))
-    printf 'ok      %s\n' "$what"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s\n' "$what"
-    sed 's/^/        /' "$WORK/output"
-  fi
-}
+# shellcheck source=lib/check.sh
+source "$HERE/lib/check.sh"
 
 scripts_are_clean() {
   cd "$HERE"
@@ -86,5 +74,4 @@ check 'templates name only values that are set' templates_name_known_values
 check 'help names every command' help_names_every_command
 check 'wrong usage is refused' wrong_usage_is_refused
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-((failed == 0))
+summary

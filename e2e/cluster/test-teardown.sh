@@ -11,7 +11,6 @@ WORK=$(mktemp -d)
 export CLUSTER_PROVIDER=local CLUSTER_NAME=teardown-test
 # The part of its names on the host that no other cluster has.
 OUR_HASH=$(printf '%s' "${XDG_STATE_HOME:-$HOME/.local/state}/mcp-operator/clusters/$CLUSTER_NAME" | sha256sum | cut -c1-8)
-passed=0 failed=0
 
 at_exit() {
   "$CLUSTER" down >/dev/null 2>&1 || true
@@ -19,19 +18,8 @@ at_exit() {
 }
 trap at_exit EXIT
 trap 'exit 130' INT TERM
-
-check() {
-  local what=$1
-  shift
-  if "$@" >"$WORK/output" 2>&1; then
-    passed=$((passed + 1))
-    printf 'ok      %s\n' "$what"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s\n' "$what"
-    tail -n 40 "$WORK/output" | sed 's/^/        /'
-  fi
-}
+# shellcheck source=lib/check.sh
+source "$HERE/lib/check.sh"
 
 cluster() { timeout --kill-after=10 900 "$CLUSTER" "$@"; }
 control() { kubectl --request-timeout=20s "$@"; }
@@ -283,5 +271,4 @@ check 'down after an `up` that was killed half-way' cluster down
 check 'the host looks as before' looks_as_before
 
 rm -rf -- "$CLUSTER_STATE"
-printf '%d passed, %d failed\n' "$passed" "$failed"
-((failed == 0))
+summary

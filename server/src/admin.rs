@@ -2,7 +2,7 @@
 //! Prometheus and operators should reach it.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -15,14 +15,14 @@ use crate::http::body::Payload;
 use crate::http::pulse::Busy;
 use crate::http::{json, plain};
 use crate::lifecycle::Lifecycle;
-use crate::status::Board;
+use crate::status::{Board, Serving};
 
-/// What stands behind the admin port. Until there is something to dispatch, it knows that the process lives.
+/// What stands behind the admin port. Until something serves, it knows that the process lives.
 #[derive(Debug)]
 pub struct Admin {
     pub lifecycle: Arc<Lifecycle>,
     pub board: Arc<Board>,
-    pub dispatcher: Arc<std::sync::OnceLock<Arc<Dispatcher>>>,
+    pub serving: Arc<OnceLock<Serving>>,
 }
 
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -49,9 +49,9 @@ impl Admin {
         match path {
             HEALTH_PATH => self.lifecycle.health(),
             READY_PATH => self.lifecycle.readiness(),
-            METRICS_PATH => self.dispatcher.get().map_or_else(starting, metrics),
-            STATUS_PATH => self.dispatcher.get().map_or_else(starting, |dispatcher| {
-                json(StatusCode::OK, self.board.render(dispatcher, &self.lifecycle))
+            METRICS_PATH => self.serving.get().map_or_else(starting, |serving| metrics(&serving.dispatcher)),
+            STATUS_PATH => self.serving.get().map_or_else(starting, |serving| {
+                json(StatusCode::OK, self.board.render(serving, &self.lifecycle))
             }),
             _ => plain(
                 StatusCode::NOT_FOUND,
@@ -67,7 +67,7 @@ fn starting() -> Response<Payload> {
     plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n")
 }
 
-fn metrics(dispatcher: &Arc<Dispatcher>) -> Response<Payload> {
+fn metrics(dispatcher: &Dispatcher) -> Response<Payload> {
     if dispatcher.snapshot().config.service.metrics.mode() == MetricsMode::Off {
         return plain(StatusCode::NOT_FOUND, "metrics are off (metrics.mode)\n");
     }

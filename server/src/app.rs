@@ -43,9 +43,11 @@ use crate::reload::{Reloader, Seen, tell, unknown_and_notes};
 use crate::server::Program;
 use crate::settings::{Created, Loaded, Sources};
 use crate::shutdown::{Signals, Stop};
-use crate::status::{Board, ConfigState, now};
+use crate::state_keys::StateKeys;
+use crate::status::{Board, ConfigState, Serving, now};
 
 pub mod components;
+mod entries;
 mod failure;
 mod front;
 
@@ -165,12 +167,10 @@ async fn start_in_order(
     Gauges::register(&health, metrics.registry());
     if let Some(log) = &log {
         log.hub().register(metrics.registry());
-        health.watch("log", log.hub().health());
     }
     metrics.reloaded();
-    let dispatcher_cell = Arc::new(OnceLock::new());
-    let admin =
-        Admin { lifecycle: lifecycle.clone(), board: board.clone(), dispatcher: dispatcher_cell.clone() };
+    let serving = Arc::new(OnceLock::new());
+    let admin = Admin { lifecycle: lifecycle.clone(), board: board.clone(), serving: serving.clone() };
     let admin = open_admin(admin, &sources, &loaded, via, components).await?;
 
     // The MCP port: taken now, served when everything else stands.
@@ -193,10 +193,11 @@ async fn start_in_order(
         remember(address, http.path(), file, &sources.environment);
     }
 
+    let state_keys = StateKeys::read(&loaded.config.service, &sources.environment)?;
+
     // Tools, and what calls them.
     let bundle = sources.environment.get("SSL_CERT_FILE").map(PathBuf::from);
     let outbound = Client::new(&loaded.config.service, bundle.as_deref(), metrics.registry())?;
-    health.watch("upstreams", outbound.health());
     let reach = Reach {
         client: outbound.clone(),
         environment: sources.environment.clone(),
@@ -204,7 +205,6 @@ async fn start_in_order(
         registry: metrics.registry(),
     };
     let tools = DeclaredTools::reaching(loaded.tools, reach);
-    health.watch("tools", tools.health());
     tools.set_threads(loaded.config.service.performance.thread_pool_size());
     let content = DeclaredContent::new(loaded.content);
     let Program { tools: own, log_messages, backends } = program;
@@ -212,15 +212,13 @@ async fn start_in_order(
     let declared: [Arc<dyn Backend>; 3] = [tools.clone(), content.clone(), own];
     let backend = Router::new(declared.into_iter().chain(backends).collect())?;
     let grants = Grants::new(Arc::new(outbound.clone()), metrics.auth.clone(), Timing::default());
-    health.watch("authorization-server", grants.health());
     let access = grants.access(&loaded.config, &obtained, loaded.rules, &Access::default());
     let parts = Parts { config: loaded.config.clone(), access };
     let catalogue = backend.catalogue();
     let catalogue = catalogue.borrow().clone();
     let snapshot = Snapshot::with_access(parts.config.clone(), parts.access.clone(), &catalogue);
     let dispatcher = Arc::new(Dispatcher::new(backend, snapshot, metrics.clone()));
-    // Set once, here.
-    let _first = dispatcher_cell.set(dispatcher.clone());
+    dispatcher.seal_with(&state_keys);
     // What replicas share. It ends after the tools, which may still need it.
     let stop = CancellationToken::new();
     let kept = tokio::spawn(dispatcher.redis.clone().keep(sources.environment.clone(), stop.clone()));
@@ -230,16 +228,20 @@ async fn start_in_order(
             tracing::warn!("the connection to Redis was not closed in order");
         }
     });
-    health.watch("redis", dispatcher.redis.health());
 
     // Who is told of it all. They hear the last of it when the tools have ended.
     let settings = TelemetrySettings::read(&loaded.config.service, &sources.environment)?;
     let telemetry = Telemetry::start(settings, &outbound, &metrics);
-    health.watch("telemetry", telemetry.health());
     let stopping = telemetry.clone();
     components.started("telemetry", |_| async move { stopping.stop().await });
 
+    // All of it has a place in what `/status` shows, which is shown from now on.
     let backend = dispatcher.backend().clone();
+    entries::show(&health, &dispatcher, board.config(), &outbound);
+    entries::show_log(&health, log.as_ref().map(|log| log.hub().health()));
+    health.tells("telemetry", telemetry.told());
+    // Set once, here.
+    let _first = serving.set(Serving { dispatcher: dispatcher.clone(), outbound: outbound.clone() });
     health.follow(&loaded.config, &outbound, &backend);
     components.started("tools", |until| async move { backend.drain(until).await });
 
@@ -259,9 +261,14 @@ async fn start_in_order(
         telemetry,
         address,
         started_with: loaded.config.clone(),
-        seen: Seen { file: text, keys: Ok(String::new()), keys_file: obtained.file },
+        seen: Seen {
+            file: text,
+            keys: Ok(String::new()),
+            keys_file: obtained.file,
+            state_keys: Ok(state_keys),
+        },
     };
-    if reloader.sources.file.is_some() || reloader.seen.keys_file.is_some() {
+    if reloader.has_files() {
         components.beside("reload", tokio::spawn(reloader.with_keys_seen().run()));
     }
     let settings = dispatcher.clone();

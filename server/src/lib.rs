@@ -29,6 +29,7 @@ pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod shutdown;
+pub mod state_keys;
 pub mod status;
 pub mod stdio;
 pub mod tool;

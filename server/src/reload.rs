@@ -21,6 +21,7 @@ use crate::observe::logs::LogControl;
 use crate::observe::telemetry::{Settings, Telemetry};
 use crate::outbound::Client;
 use crate::settings::{Loaded, Refused, Sources};
+use crate::state_keys::StateKeys;
 use crate::status::{Board, now};
 
 /// How often files are looked at.
@@ -53,10 +54,18 @@ pub struct Seen {
     pub file: Content,
     pub keys_file: Option<PathBuf>,
     pub keys: Content,
+    /// The keys for states, or why they cannot be had.
+    pub state_keys: Result<StateKeys, String>,
 }
 
 /// The content of a file, or why it cannot be read.
 pub type Content = Result<String, io::ErrorKind>;
+
+/// What a configuration refers to.
+struct Secrets {
+    obtained: Obtained,
+    state_keys: StateKeys,
+}
 
 /// What became of one change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +80,14 @@ impl Reloader {
     pub fn with_keys_seen(mut self) -> Self {
         self.seen.keys = self.read_keys();
         self
+    }
+
+    /// Whether there is any file to look at.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        let config = self.live.parts().config;
+        let state_keys = config.service.state_keys.iter().any(|key| key.file.is_some());
+        self.sources.file.is_some() || self.seen.keys_file.is_some() || state_keys
     }
 
     /// Looks at the files once a second, for ever.
@@ -107,6 +124,12 @@ impl Reloader {
             let outcome = self.keys_changed();
             self.count(outcome);
         }
+        let state_keys = self.read_state_keys(&self.live.parts().config);
+        if state_keys != self.seen.state_keys {
+            let outcome = self.state_keys_changed(&state_keys);
+            self.seen.state_keys = state_keys;
+            self.count(outcome);
+        }
     }
 
     fn file_changed(&mut self, text: &Content) -> Outcome {
@@ -115,26 +138,27 @@ impl Reloader {
             Err(kind) => Err(format!("cannot read {}: {kind}", self.sources.name())),
         };
         // Secrets first, and keys: with a new configuration and old keys, somebody might be let in who should not be.
-        let loaded = loaded.and_then(|loaded| match self.obtain(&loaded.config) {
-            Ok(obtained) => Ok((loaded, obtained)),
-            Err(error) => Err(chain(&error)),
+        let loaded = loaded.and_then(|loaded| {
+            let obtained = self.obtain(&loaded.config).map_err(|error| chain(&error))?;
+            let state_keys = self.read_state_keys(&loaded.config)?;
+            Ok((loaded, Secrets { obtained, state_keys }))
         });
-        let loaded = loaded.and_then(|(loaded, obtained)| {
+        let loaded = loaded.and_then(|(loaded, secrets)| {
             let told = Settings::read(&loaded.config.service, &self.sources.environment);
-            told.map(|told| (loaded, obtained, told)).map_err(|error| chain(&error))
+            told.map(|told| (loaded, secrets, told)).map_err(|error| chain(&error))
         });
         // A log file that cannot be opened refuses the whole: half of a change is in force nowhere.
-        let loaded = loaded.and_then(|(loaded, obtained, told)| {
+        let loaded = loaded.and_then(|(loaded, secrets, told)| {
             let (service, process) = (&loaded.config.service, &loaded.config.process);
             match self.log.as_ref().map(|log| log.apply(&service.logging, &process.logging)) {
-                None | Some(Ok(())) => Ok((loaded, obtained, told)),
+                None | Some(Ok(())) => Ok((loaded, secrets, told)),
                 Some(Err(error)) => Err(chain(&error)),
             }
         });
         match loaded {
-            Ok((loaded, obtained, told)) => {
+            Ok((loaded, secrets, told)) => {
                 self.telemetry.configure(told);
-                self.put_in_force(loaded, obtained);
+                self.put_in_force(loaded, secrets);
                 Outcome::Success
             }
             Err(error) => {
@@ -149,7 +173,8 @@ impl Reloader {
         }
     }
 
-    fn put_in_force(&mut self, loaded: Loaded, obtained: Obtained) {
+    fn put_in_force(&mut self, loaded: Loaded, secrets: Secrets) {
+        let Secrets { obtained, state_keys } = secrets;
         let Loaded { config, tools, content, rules, hash, unknown, notes } = loaded;
         let needs_restart = needs_restart(&self.started_with, &config);
         let count = tools.len();
@@ -158,6 +183,8 @@ impl Reloader {
         self.tools.replace(tools);
         self.tools.set_threads(config.service.performance.thread_pool_size());
         self.content.replace(content);
+        self.live.dispatcher().seal_with(&state_keys);
+        self.seen.state_keys = Ok(state_keys);
         self.live.change(|parts| {
             parts.access = self.grants.access(&config, &obtained, rules, &parts.access);
             parts.config = config;
@@ -182,6 +209,7 @@ impl Reloader {
             state.loaded_at = now();
             state.file_error = None;
             state.keys_error = None;
+            state.state_keys_error = None;
             state.needs_restart = needs_restart;
         });
     }
@@ -205,6 +233,30 @@ impl Reloader {
                 Outcome::Failure
             }
         }
+    }
+
+    fn state_keys_changed(&self, state_keys: &Result<StateKeys, String>) -> Outcome {
+        let error = state_keys.as_ref().err().cloned();
+        let outcome = match state_keys {
+            Ok(keys) => {
+                self.live.dispatcher().seal_with(keys);
+                tracing::info!("the changed keys for states are in force");
+                Outcome::Success
+            }
+            Err(error) => {
+                tracing::error!(
+                    error,
+                    "the changed keys for states are refused; the last good ones stay in force"
+                );
+                Outcome::Failure
+            }
+        };
+        self.board.change(|state| state.state_keys_error = error);
+        outcome
+    }
+
+    fn read_state_keys(&self, config: &ServerConfig) -> Result<StateKeys, String> {
+        StateKeys::read(&config.service, &self.sources.environment).map_err(|error| chain(&error))
     }
 
     fn obtain(&self, config: &ServerConfig) -> Result<Obtained, ObtainError> {
@@ -259,8 +311,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let said = cause.to_string();
+        // Some say already what their cause says.
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         source = cause.source();
     }
     text

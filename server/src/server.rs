@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mcp_server_config::{ServerConfig, render};
+use mcp_server_config::{SecretRef, ServerConfig};
 
 use crate::app::{self, StartError, Started, Via};
 use crate::backend::Backend;
@@ -131,7 +131,7 @@ impl Builder {
 
     /// The configuration, in place of a file.
     pub fn config(mut self, config: &ServerConfig) -> Self {
-        self.sources.own.config = Some(render(config));
+        self.sources.own.config = Some(Box::new(config.clone()));
         self
     }
 
@@ -139,6 +139,14 @@ impl Builder {
     /// server runs.
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.sources.file = Some(path.into());
+        self
+    }
+
+    /// Secrets for the state that tools leave with clients between the rounds of a call that asks questions: the first
+    /// one seals, all of them open. Servers that have them in common go on with each other's calls; without any, each
+    /// process has a key of its own. Those in the configuration (`stateKeys`) count more.
+    pub fn state_keys(mut self, keys: impl IntoIterator<Item = SecretRef>) -> Self {
+        self.sources.own.state_keys = keys.into_iter().collect();
         self
     }
 

@@ -10,8 +10,10 @@ use mcp_server_config::compile::content::{CompiledContent, compile_content};
 use mcp_server_config::compile::{CompiledTools, compile, compile_rules};
 use mcp_server_config::env::ALLOW_COMMANDS;
 use mcp_server_config::load::Problem;
+use mcp_server_config::secret::REDACTED;
 use mcp_server_config::{
-    Document, LogLevel, Origin, ServerConfig, UnknownKey, Violation, config_hash, load, render, validate,
+    Document, LogLevel, Origin, SecretRef, ServerConfig, UnknownKey, Violation, config_hash, load, render,
+    validate,
 };
 
 use crate::auth::rules::Rules;
@@ -33,8 +35,10 @@ pub struct Own {
     pub name: Option<String>,
     /// In place of the default version.
     pub version: Option<String>,
-    /// The text of a configuration, in place of a file.
-    pub config: Option<String>,
+    /// A configuration, in place of a file.
+    pub config: Option<Box<ServerConfig>>,
+    /// In place of no keys for states.
+    pub state_keys: Vec<SecretRef>,
     /// Tools of its own, whose names are taken.
     pub tools: Vec<Arc<str>>,
 }
@@ -99,7 +103,7 @@ impl Sources {
     pub fn read(&self) -> io::Result<String> {
         match &self.file {
             Some(file) => fs::read_to_string(file),
-            None => Ok(self.own.config.clone().unwrap_or_else(|| EMPTY.to_owned())),
+            None => Ok(self.own.config.as_deref().map_or_else(|| EMPTY.to_owned(), render)),
         }
     }
 
@@ -130,9 +134,15 @@ impl Sources {
         let origin = Origin { name: self.name(), text: text.to_owned() };
         let mut document = load(&origin, self.environment.iter()).map_err(|error| Refused(error.problems))?;
         self.lay_flags_over(&mut document.config);
+        if let (None, Some(own)) = (&self.file, self.own.config.as_deref()) {
+            restore_literals(&mut document.config, own);
+        }
         let service = &mut document.config.service;
         service.server_name = service.server_name.take().or_else(|| self.own.name.clone());
         service.server_version = service.server_version.take().or_else(|| self.own.version.clone());
+        if service.state_keys.is_empty() {
+            service.state_keys.clone_from(&self.own.state_keys);
+        }
         let mut violations = validate(&document.config);
         violations.extend(self.taken(&document.config.service.tools));
         let tools = compile(&document.config.service.tools).unwrap_or_else(|broken| {
@@ -205,6 +215,25 @@ impl Sources {
             config.service.logging.level = Some(level);
         }
     }
+}
+
+/// Secrets that the program wrote out itself: the text of its configuration does not show them.
+fn restore_literals(config: &mut ServerConfig, own: &ServerConfig) {
+    let mut own = own.clone();
+    let mut known = secrets(&mut own);
+    for (path, secret) in secrets(config) {
+        let hidden = secret.value.as_ref().is_some_and(|value| value.expose() == REDACTED);
+        if let Some((_, own)) = known.iter_mut().find(|(known, _)| hidden && *known == path) {
+            secret.clone_from(own);
+        }
+    }
+}
+
+fn secrets(config: &mut ServerConfig) -> Vec<(mcp_server_config::Path, &mut SecretRef)> {
+    let ServerConfig { service, process } = config;
+    let of_process =
+        process.auth.api_key.as_mut().map(|key| (mcp_server_config::Path::of("auth.apiKey"), key));
+    service.secrets_mut().into_iter().chain(of_process).collect()
 }
 
 /// A configuration in which nothing is set.

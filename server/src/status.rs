@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use serde_json::{Map, json};
 
-use crate::backend::Health;
 use crate::dispatch::Dispatcher;
 use crate::lifecycle::Lifecycle;
 use crate::observe::health::Registry;
 use crate::observe::process::{self, CpuMeter};
 use crate::observe::summary::Summary;
+use crate::outbound::Client;
 use crate::protocol::era::SUPPORTED_VERSIONS;
 
 /// What is known of the configuration.
@@ -27,6 +26,8 @@ pub struct ConfigState {
     pub file_error: Option<String>,
     /// Why a later change of the keys is not in force.
     pub keys_error: Option<String>,
+    /// Why a later change of the keys for states is not in force.
+    pub state_keys_error: Option<String>,
     /// Changed settings that wait for a restart.
     pub needs_restart: Vec<&'static str>,
 }
@@ -35,52 +36,56 @@ pub struct ConfigState {
 #[derive(Debug)]
 pub struct Board {
     started_at: String,
-    config: Mutex<ConfigState>,
-    config_health: watch::Sender<Health>,
-    auth_health: watch::Sender<Health>,
+    config: SharedState,
     health: Arc<Registry>,
     cpu: CpuMeter,
+}
+
+/// What is known of the configuration, for those who look at it without the rest.
+#[derive(Clone, Debug, Default)]
+pub struct SharedState(Arc<Mutex<ConfigState>>);
+
+impl SharedState {
+    #[must_use]
+    pub fn now(&self) -> ConfigState {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What serves, and whom it asks.
+#[derive(Debug)]
+pub struct Serving {
+    pub dispatcher: Arc<Dispatcher>,
+    pub outbound: Client,
 }
 
 impl Board {
     #[must_use]
     pub fn new(config: ConfigState, health: Arc<Registry>) -> Self {
-        let told = |name: &str| {
-            let (say, told) = watch::channel(Health::Healthy);
-            health.watch(name, told);
-            say
-        };
-        let (config_health, auth_health) = (told("config"), told("auth"));
-        Self {
-            started_at: now(),
-            config: Mutex::new(config),
-            config_health,
-            auth_health,
-            health,
-            cpu: CpuMeter::new(),
-        }
+        let config = SharedState(Arc::new(Mutex::new(config)));
+        Self { started_at: now(), config, health, cpu: CpuMeter::new() }
     }
 
+    /// What is known of the configuration.
     #[must_use]
-    pub fn config(&self) -> ConfigState {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn config(&self) -> &SharedState {
+        &self.config
     }
 
     pub fn change(&self, change: impl FnOnce(&mut ConfigState)) {
-        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut config);
-        self.config_health.send_replace(health(config.file_error.as_deref()));
-        self.auth_health.send_replace(health(config.keys_error.as_deref()));
+        change(&mut self.config.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Everything, as JSON.
     #[must_use]
-    pub fn render(&self, dispatcher: &Arc<Dispatcher>, lifecycle: &Lifecycle) -> String {
+    pub fn render(&self, serving: &Serving, lifecycle: &Lifecycle) -> String {
+        let Serving { dispatcher, outbound } = serving;
         let snapshot = dispatcher.snapshot();
         let service = &snapshot.config.service;
-        let config = self.config();
-        let last_error = [config.file_error.as_deref(), config.keys_error.as_deref()];
-        let last_error = last_error.into_iter().flatten().collect::<Vec<_>>().join("\n");
+        let config = self.config.now();
+        let errors = [&config.file_error, &config.keys_error, &config.state_keys_error];
+        let errors: Vec<_> = errors.into_iter().flatten().map(String::as_str).collect();
+        let last_error = (!errors.is_empty()).then(|| errors.join("\n"));
         let process = process::sample();
         let reports = self.health.reports();
         let components: Map<_, _> = reports
@@ -104,23 +109,20 @@ impl Board {
                 "file": config.file,
                 "hash": config.hash,
                 "loadedAt": config.loaded_at,
-                "lastError": if last_error.is_empty() { Value::Null } else { last_error.into() },
+                "lastError": last_error,
                 "needsRestart": config.needs_restart,
             },
             "components": components,
             "unhealthy_checks": unhealthy,
             "checks": checks,
             "tools": snapshot.tools(),
+            "upstreams": outbound.upstreams(),
             "auth": {"mode": service.auth.mode(), "keys": snapshot.auth.access.keys.len()},
             "summary": Summary::of(&dispatcher.metrics, &process, &self.cpu),
             "process": {"residentBytes": process.resident_bytes, "openFds": process.open_fds, "threads": process.threads},
         });
         format!("{document:#}\n")
     }
-}
-
-fn health(error: Option<&str>) -> Health {
-    error.map_or(Health::Healthy, |error| Health::Degraded(error.to_owned()))
 }
 
 /// The time, as RFC 3339 writes it.

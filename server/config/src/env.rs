@@ -21,9 +21,11 @@ enum Kind {
     Switch(&'static str, &'static str),
     /// Not the text, but the name of the variable: the secret stays where it is.
     Reference,
+    /// The same for a list of secrets: one of them.
+    References,
 }
 
-use Kind::{Integer, List, Reference, Switch, Text, Word};
+use Kind::{Integer, List, Reference, References, Switch, Text, Word};
 
 const LEVELS: &[&str] = &["Trace", "Debug", "Info", "Warn", "Error"];
 const STORES: &[&str] = &["Memory", "Redis"];
@@ -101,6 +103,7 @@ const TABLE: &[(&str, Kind)] = &[
     ("redis.connectTimeout", Text),
     ("redis.responseTimeout", Text),
     ("redis.keyPrefix", Text),
+    ("stateKeys", References),
     ("replicas", Integer),
     ("performance.connectionPoolSize", Integer),
     ("performance.batching.mode", Word(&["On", "Off"])),
@@ -204,6 +207,7 @@ fn read(kind: Kind, name: &str, text: &str) -> Result<Value, String> {
             _ => Err(format!("{text:?} is not true or false")),
         },
         Reference => Ok(json!({"env": name})),
+        References => Ok(json!([{"env": name}])),
     }
 }
 

@@ -23,6 +23,9 @@ impl ServiceConfig {
                 add(Path::of(path), secret);
             }
         }
+        for (index, key) in self.state_keys.iter_mut().enumerate() {
+            add(Path::of("stateKeys").index(index), key);
+        }
         let headers = self.metrics.otlp.iter_mut().flat_map(|otlp| &mut otlp.headers).enumerate();
         for (index, header) in headers {
             add(Path::of("metrics.otlp.headers").index(index).key("value"), &mut header.value);
@@ -88,6 +91,7 @@ mod tests {
         let mut config: ServiceConfig = serde_json::from_value(json!({
             "auth": {"apiKeys": secret, "oauth2": {"introspection": {"clientSecret": secret}}},
             "redis": {"url": secret, "ca": secret},
+            "stateKeys": [secret],
             "tools": [{"name": "t", "http": {"url": "https://a.example/", "headers": [{"name": "x", "secret": secret}]}}],
             "metrics": {"otlp": {"endpoint": "http://collector", "headers": [{"name": "x", "value": secret}]}},
         }))

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Auth, AuthProcess, Cache, FileResource, HealthChecks, Http, HttpProcess, Logging, Metrics, Outbound,
-    Performance, Prompt, RateLimit, Redis, Resource, ResourceTemplate, Shutdown, Tool, constants, is_default,
-    logging::LoggingProcess, schema::signed_formats,
+    Performance, Prompt, RateLimit, Redis, Resource, ResourceTemplate, SecretRef, Shutdown, Tool, constants,
+    is_default, logging::LoggingProcess, schema::signed_formats,
 };
 
 /// What the service does. The resource embeds it as `spec.config`; nothing in its schema has a default, because a
@@ -59,6 +59,12 @@ pub struct ServiceConfig {
     /// The Redis server for what replicas share.
     #[serde(default, skip_serializing_if = "is_default")]
     pub redis: Redis,
+    /// Keys for the state that a tool leaves with a client while it asks a question: the first one seals, all of them
+    /// open; at most 8, each a secret of 32 characters or more. Servers that have them in common go on with each other's
+    /// calls. Default: a key of its own for each process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub state_keys: Vec<SecretRef>,
     /// Where the server may connect to.
     #[serde(default, skip_serializing_if = "is_default")]
     pub outbound: Outbound,

@@ -102,6 +102,7 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     rules.rate_limit(&config.rate_limit);
     rules.cache(&config.cache);
     rules.redis(config);
+    rules.state_keys(&config.state_keys);
     rules.outbound(config);
     rules.violations.extend(logging::validate_service(&config.logging));
     rules.tools(config);

@@ -8,6 +8,7 @@ use crate::observe::logs::LogError;
 use crate::observe::telemetry::TelemetryError;
 use crate::outbound::TlsError;
 use crate::settings::Refused;
+use crate::state_keys::StateKeyError;
 use crate::tool::BadTool;
 
 /// Why a server did not start.
@@ -23,6 +24,8 @@ pub enum StartError {
     Listen { component: &'static str, address: String, flag: &'static str, source: io::Error },
     #[error(transparent)]
     Keys(#[from] ObtainError),
+    #[error(transparent)]
+    StateKeys(#[from] StateKeyError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -47,7 +50,7 @@ impl StartError {
             Self::Config(_) | Self::Read { .. } => "configuration",
             Self::Tool(_) | Self::Offers(_) => "tools",
             Self::Listen { component, .. } => component,
-            Self::Keys(_) => "keys",
+            Self::Keys(_) | Self::StateKeys(_) => "keys",
             Self::Log(_) => "log",
             Self::Outbound(_) => "outbound",
             Self::Telemetry(_) => "telemetry",
@@ -63,7 +66,7 @@ impl StartError {
         match self {
             Self::Config(_) | Self::Read { .. } | Self::Tool(_) | Self::Offers(_) => 2,
             Self::Listen { .. } => 3,
-            Self::Keys(_) | Self::Outbound(_) | Self::Telemetry(_) => 4,
+            Self::Keys(_) | Self::StateKeys(_) | Self::Outbound(_) | Self::Telemetry(_) => 4,
             Self::Log(_) => 5,
             Self::Signals(_) | Self::Stdio(_) => 1,
         }

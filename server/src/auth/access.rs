@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use mcp_server_config::{AuthMode, ServerConfig};
-use tokio::sync::watch;
 
 use crate::auth::keyring::Keyring;
 use crate::auth::metrics::AuthMetrics;
@@ -12,7 +11,6 @@ use crate::auth::oauth::fetch::Fetch;
 use crate::auth::oauth::settings::{Settings, Timing};
 use crate::auth::obtain::Obtained;
 use crate::auth::rules::Rules;
-use crate::backend::Health;
 
 /// Keys, the authorization server whose tokens are accepted, and who may call what.
 #[derive(Clone, Debug, Default)]
@@ -37,19 +35,12 @@ pub struct Grants {
     fetch: Arc<dyn Fetch>,
     metrics: Arc<AuthMetrics>,
     timing: Timing,
-    health: Arc<watch::Sender<Health>>,
 }
 
 impl Grants {
     #[must_use]
     pub fn new(fetch: Arc<dyn Fetch>, metrics: Arc<AuthMetrics>, timing: Timing) -> Self {
-        Self { fetch, metrics, timing, health: Arc::new(watch::Sender::new(Health::Healthy)) }
-    }
-
-    /// How the authorization server fares.
-    #[must_use]
-    pub fn health(&self) -> watch::Receiver<Health> {
-        self.health.subscribe()
+        Self { fetch, metrics, timing }
     }
 
     /// What a configuration and its secrets grant. Needs a runtime. An authorization server of which the configuration
@@ -68,14 +59,9 @@ impl Grants {
             let same = before.oauth.as_ref().filter(|oauth| oauth.settings().same_as(&settings));
             same.cloned().unwrap_or_else(|| {
                 let (fetch, metrics) = (self.fetch.clone(), self.metrics.clone());
-                let server = ResourceServer::start(settings, self.timing, fetch, metrics);
-                server.report_to(self.health.clone());
-                server
+                ResourceServer::start(settings, self.timing, fetch, metrics)
             })
         });
-        if oauth.is_none() {
-            self.health.send_replace(Health::Healthy);
-        }
         Access { keys: Arc::new(before.keys.followed_by(&obtained.keys)), oauth, rules }
     }
 }

@@ -4,6 +4,9 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 const NAMES: &str = "metric names and labels are constants, and distinct";
 
+/// As metrics call what became of a question.
+const OUTCOMES: [&str; 4] = ["hit", "miss", "joined", "bypass"];
+
 /// What became of a question whose answer may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -41,7 +44,7 @@ impl CacheMetrics {
             gauge
         };
         Self {
-            told: ["hit", "miss", "joined", "bypass"].map(|outcome| told.with_label_values(&[outcome])),
+            told: OUTCOMES.map(|outcome| told.with_label_values(&[outcome])),
             entries: gauge("mcp_server_cache_entries", "Answers kept in memory"),
             bytes: gauge("mcp_server_cache_bytes", "Memory that kept answers are counted with"),
         }
@@ -49,6 +52,13 @@ impl CacheMetrics {
 
     pub(super) fn told(&self, told: Told) {
         self.told[told as usize].inc();
+    }
+
+    /// What became of all questions until now.
+    pub(super) fn so_far(&self) -> String {
+        let outcomes = OUTCOMES.iter().zip(&self.told);
+        let told: Vec<_> = outcomes.map(|(outcome, count)| format!("{outcome} {}", count.get())).collect();
+        told.join(", ")
     }
 
     pub(super) fn size(&self, entries: u64, bytes: u64) {

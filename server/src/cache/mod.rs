@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use mcp_server_config::{Cache as Config, CacheMode, Store};
+use mcp_server_config::{ByteSize, Cache as Config, CacheMode, Store};
 
 use crate::backend::Answer;
+use crate::observe::health;
 use crate::redis::{Redis, User};
 
 pub mod canonical;
@@ -115,6 +116,28 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
     pub fn measure(&self) {
         let (entries, bytes) = self.memory.load().as_ref().map_or((0, 0), |memory| memory.usage());
         self.metrics.size(entries, bytes);
+    }
+
+    /// How the cache fares under these settings.
+    #[must_use]
+    pub fn told_of(&self, config: &Config) -> health::Told {
+        if config.mode() == CacheMode::Off {
+            return health::Told::not_used("cache.mode is Off");
+        }
+        let mut told = match (config.store(), &*self.memory.load()) {
+            (Store::Redis, _) => self.redis.told_of_user("in Redis, for all replicas together", "passed by"),
+            (Store::Memory, None) => health::Told::unknown("it is being set up"),
+            (Store::Memory, Some(memory)) => {
+                let (entries, bytes) = memory.usage();
+                let Bounds { entries: most, bytes: most_bytes } = memory.bounds();
+                let (kib, most_bytes) = (bytes.div_ceil(1024), ByteSize::from_bytes(most_bytes));
+                health::Told::healthy(format!(
+                    "in memory: {entries} of at most {most} entries, {kib}Ki of at most {most_bytes}"
+                ))
+            }
+        };
+        told.details = format!("{}; {}", told.details, self.metrics.so_far());
+        told
     }
 }
 

@@ -52,12 +52,17 @@ fn is_token(json: &str) -> bool {
 
 /// Where the request comes from in a trace: as its metadata say, else as its headers do.
 pub(super) fn origin<'a>(meta: &'a Meta<'_>, headers: Option<&'a HeaderMap>, id: &'a str) -> Head<'a> {
-    let header = |name| headers?.get(name)?.to_str().ok();
     let (parent, state) = match meta.trace_parent.text() {
         Some(parent) => (Some(parent), meta.trace_state.text()),
-        None => (header("traceparent"), header("tracestate")),
+        None => of_headers(headers),
     };
     Head { parent, state, request_id: id, http: headers.is_some() }
+}
+
+/// `traceparent` and `tracestate` of the headers.
+pub(super) fn of_headers(headers: Option<&HeaderMap>) -> (Option<&str>, Option<&str>) {
+    let header = |name| headers?.get(name)?.to_str().ok();
+    (header("traceparent"), header("tracestate"))
 }
 
 /// Where what the request causes stands in a trace: below its own span if it has one, else where the caller stands.

@@ -82,7 +82,7 @@ impl Dispatcher {
                 return Ok(shaped(request, snapshot, &target, Answer::failed(result), None));
             }
         }
-        let replies = ask::replies(request, &self.seal, &arrival.caller, &target, body)?;
+        let replies = ask::replies(request, &self.seal.load(), &arrival.caller, &target, body)?;
 
         let entry = match arrival.in_flight {
             None => None,
@@ -151,8 +151,8 @@ impl Dispatcher {
                 Ok(shaped(request, snapshot, &target, answer, from))
             }
             Ended::Answered(Outcome::NeedInput(questions)) => {
-                let asked =
-                    ask::shaped(request, snapshot, &self.seal, &arrival.caller, &target, questions, body)?;
+                let seal = self.seal.load();
+                let asked = ask::shaped(request, snapshot, &seal, &arrival.caller, &target, questions, body)?;
                 record.ok();
                 Ok(asked)
             }

@@ -92,9 +92,9 @@ pub(super) fn read<'a>(
     let refused = |era, fault| Refused { id: Some(id), era, fault };
     let version = version.map_err(|fault| refused(None, fault))?.flatten();
     let params = envelope.params;
+    record.trace(&around::origin(&params.meta, headers, id));
     let era = era::decide(&params.meta, &method, version).map_err(|fault| refused(None, fault))?;
     record.era(era);
-    record.trace(&around::origin(&params.meta, headers, id));
     let found = Method::find(&method, era, offer);
     if let Some(method) = found {
         record.method(method);

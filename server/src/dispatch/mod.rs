@@ -30,6 +30,7 @@ use crate::protocol::answer::{self, Message};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
 use crate::redis::{self, Redis};
+use crate::state_keys::StateKeys;
 
 pub mod admit;
 mod allow;
@@ -69,7 +70,7 @@ pub struct Dispatcher {
     pub metrics: Arc<Metrics>,
     pub requests: Arc<RequestLog>,
     /// For state that travels by way of clients.
-    seal: Seal,
+    seal: ArcSwap<Seal>,
 }
 
 /// A message at the door.
@@ -107,7 +108,7 @@ impl Dispatcher {
         let limiter = Arc::new(Limiter::new(metrics.registry(), redis.clone()));
         let cache = Arc::new(Cache::new(metrics.registry(), redis.clone()));
         cache.configure(&snapshot.config.service.cache);
-        let (failures, seal) = (Failures::new(max_failures(&snapshot)), Seal::new());
+        let (failures, seal) = (Failures::new(max_failures(&snapshot)), ArcSwap::from_pointee(Seal::new()));
         let requests = RequestLog::new(logs::hub().cloned());
         requests.configure(&snapshot.config.service.logging.requests);
         let snapshot = ArcSwap::from_pointee(snapshot);
@@ -145,6 +146,16 @@ impl Dispatcher {
         self.redis.configure(redis::settings::Settings::of(&snapshot.config.service));
         self.requests.configure(&snapshot.config.service.logging.requests);
         self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Seals states with these keys from now on; where there are none, with one that no other process has.
+    pub fn seal_with(&self, keys: &StateKeys) {
+        match Seal::shared(keys) {
+            Some(seal) => self.seal.store(Arc::new(seal)),
+            // What was sealed with it can still be opened.
+            None if self.seal.load().is_own() => {}
+            None => self.seal.store(Arc::new(Seal::new())),
+        }
     }
 
     /// Answers one message.

@@ -6,9 +6,10 @@ use std::time::Instant;
 use http::HeaderMap;
 
 use crate::auth::principal::Caller;
+use crate::dispatch::around;
 use crate::observe::metrics::Metrics;
 use crate::observe::requests::{Entry, Known};
-use crate::observe::trace::{Finished, Head, Span};
+use crate::observe::trace::{Context, Finished, Head, Span};
 use crate::observe::traffic::Seen;
 use crate::protocol::envelope::Params;
 use crate::protocol::era::{Era, MODERN};
@@ -80,8 +81,8 @@ impl Record {
     pub fn caller(&mut self, caller: &Caller, headers: Option<&HeaderMap>) {
         if let Some(entry) = &mut self.entry {
             entry.caller(caller);
-            let trace = headers.and_then(|headers| headers.get("traceparent")?.to_str().ok());
-            trace.into_iter().for_each(|trace| entry.trace(trace));
+            // Where the message cannot be read, this is all that is known of its trace.
+            entry.trace(around::of_headers(headers).0.and_then(Context::parse));
         }
     }
 
@@ -108,9 +109,14 @@ impl Record {
         };
     }
 
-    /// Begins the span of the request, where it is sampled.
+    /// Takes note of the trace that the request is part of, and begins its span, where it is sampled. Without a trace of
+    /// the caller's, the span begins one; the request log has the same.
     pub fn trace(&mut self, head: &Head<'_>) {
         self.span = self.metrics.tracer.begin(head);
+        if let Some(entry) = &mut self.entry {
+            let own = self.span.as_ref().map(|span| span.context);
+            entry.trace(own.or_else(|| head.parent.and_then(Context::parse)));
+        }
     }
 
     /// The span of the request, where it has one.

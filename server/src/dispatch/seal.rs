@@ -14,16 +14,24 @@ use serde_json::Value;
 use crate::auth::principal::Caller;
 use crate::backend::Target;
 use crate::protocol::errors::{Code, Fault};
+use crate::state_keys::StateKeys;
 
 /// How long a state can be used: as long as a person may take over a question.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The largest state, in bytes.
 pub const MAX_STATE: usize = 64 << 10;
+/// What stands around it when it is sealed: the time and the tag.
+const AROUND: usize = 8 + 16;
 
 /// Seals and opens.
 pub struct Seal {
-    key: RandomizedNonceKey,
+    /// The one that seals.
+    first: RandomizedNonceKey,
+    /// Those that open besides.
+    rest: Vec<RandomizedNonceKey>,
+    /// Whether no other process can have the same.
+    own: bool,
 }
 
 /// Why a state was refused. That it was altered and that it is another's are not told apart.
@@ -41,13 +49,20 @@ impl Seal {
     pub fn new() -> Self {
         let mut key = [0; 32];
         rand::fill(&mut key).expect("the system has random numbers");
-        Self::with_key(&key)
+        Self { first: cipher(&key), rest: Vec::new(), own: true }
     }
 
-    /// A seal with a key that others have, too.
+    /// A seal with keys that others have, too; none where there are none.
     #[must_use]
-    pub fn with_key(key: &[u8; 32]) -> Self {
-        Self { key: RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the algorithm's length") }
+    pub fn shared(keys: &StateKeys) -> Option<Self> {
+        let (first, rest) = keys.expose().split_first()?;
+        Some(Self { first: cipher(first), rest: rest.iter().map(cipher).collect(), own: false })
+    }
+
+    /// Whether no other process can open what it seals.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.own
     }
 
     /// Seals a state.
@@ -84,7 +99,7 @@ impl Seal {
         let mut sealed = [&until.to_be_bytes()[..], state].concat();
         let bound = Aad::from(bound(caller, target, arguments));
         let nonce = self
-            .key
+            .first
             .seal_in_place_append_tag(bound, &mut sealed)
             .expect("the system has random numbers, and the state is small");
         BASE64_URL_SAFE_NO_PAD.encode([nonce.as_ref(), &sealed[..]].concat())
@@ -100,10 +115,12 @@ impl Seal {
     ) -> Result<Vec<u8>, SealError> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| SealError::NotOurs)?;
         let (nonce, closed) = bytes.split_at_checked(NONCE_LEN).ok_or(SealError::NotOurs)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::NotOurs)?;
-        let mut closed = closed.to_vec();
-        let bound = Aad::from(bound(caller, target, arguments));
-        let opened = self.key.open_in_place(nonce, bound, &mut closed).map_err(|_| SealError::NotOurs)?;
+        if closed.len() > MAX_STATE + AROUND {
+            return Err(SealError::NotOurs);
+        }
+        let bound = bound(caller, target, arguments);
+        let mut keys = std::iter::once(&self.first).chain(&self.rest);
+        let opened = keys.find_map(|key| opened(key, nonce, &bound, closed)).ok_or(SealError::NotOurs)?;
         let (until, state) = opened.split_first_chunk::<8>().ok_or(SealError::NotOurs)?;
         if u64::from_be_bytes(*until) <= now() {
             return Err(SealError::TooOld);
@@ -122,6 +139,19 @@ impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seal")
     }
+}
+
+fn cipher(key: &[u8; 32]) -> RandomizedNonceKey {
+    RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the algorithm's length")
+}
+
+/// What was closed with this key.
+fn opened(key: &RandomizedNonceKey, nonce: &[u8], bound: &[u8; 32], closed: &[u8]) -> Option<Vec<u8>> {
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut bytes = closed.to_vec();
+    let length = key.open_in_place(nonce, Aad::from(bound), &mut bytes).ok()?.len();
+    bytes.truncate(length);
+    Some(bytes)
 }
 
 /// A digest of everything that a state is bound to. Arguments count by their value, not by how they are written.
@@ -166,6 +196,8 @@ fn now() -> u64 {
 mod tests {
     use super::*;
     use crate::auth::principal::{Principal, PrincipalKind};
+    use crate::environment::Environment;
+    use mcp_server_config::{Literal, SecretRef, ServiceConfig};
     use std::sync::Arc;
 
     #[test]
@@ -192,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_was_altered_or_is_old_is_refused() {
-        let seal = Seal::with_key(&[7; 32]);
+        let seal = Seal::new();
         let (nobody, tool) = (Caller::default(), Target::Tool("t".into()));
         let sealed = seal.close(b"state", &nobody, &tool, None).unwrap();
         for at in 0..sealed.len() {
@@ -210,7 +242,33 @@ mod tests {
         let old = seal.close_until(now(), b"state", &nobody, &tool, None);
         assert_eq!(seal.open(&old, &nobody, &tool, None), Err(SealError::TooOld));
         assert!(seal.close(&vec![0; MAX_STATE + 1], &nobody, &tool, None).is_err());
-        let shared = Seal::with_key(&[7; 32]);
-        assert_eq!(shared.open(&sealed, &nobody, &tool, None).unwrap(), b"state");
+        let largest = seal.close(&vec![7; MAX_STATE], &nobody, &tool, None).unwrap();
+        assert_eq!(seal.open(&largest, &nobody, &tool, None).unwrap(), vec![7; MAX_STATE]);
+    }
+
+    #[test]
+    fn keys_are_shared_and_rotate() {
+        let (nobody, tool) = (Caller::default(), Target::Tool("t".into()));
+        let seal = |secrets: &[&str]| {
+            let keys = secrets.iter().map(|secret| SecretRef {
+                value: Some(Literal::new(secret.repeat(32))),
+                ..SecretRef::default()
+            });
+            let service = ServiceConfig { state_keys: keys.collect(), ..ServiceConfig::default() };
+            Seal::shared(&StateKeys::read(&service, &Environment::default()).unwrap())
+        };
+        assert!(seal(&[]).is_none() && Seal::new().is_own());
+        let [old, both, new] = [&["a"][..], &["b", "a"], &["b"]].map(|secrets| seal(secrets).unwrap());
+        assert!(!old.is_own());
+        let opens = |from: &Seal, to: &Seal| {
+            let sealed = from.close(b"state", &nobody, &tool, None).unwrap();
+            to.open(&sealed, &nobody, &tool, None)
+        };
+        for (from, to) in [(&old, &old), (&old, &both), (&both, &both), (&both, &new), (&new, &both)] {
+            assert_eq!(opens(from, to).unwrap(), b"state");
+        }
+        for (from, to) in [(&old, &new), (&new, &old), (&both, &old)] {
+            assert_eq!(opens(from, to), Err(SealError::NotOurs));
+        }
     }
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcp_server_config::{OnStoreLoss, Store};
+use mcp_server_config::{OnStoreLoss, RateLimitMode, Store};
 
 use crate::auth::principal::Caller;
 use crate::interval;
+use crate::observe::health::Told;
 use crate::redis::{Lost, Redis, User};
 
 pub mod gcra;
@@ -176,6 +177,32 @@ impl Limiter {
         self.metrics.callers.set(i64::try_from(left).unwrap_or(i64::MAX));
         let evicted = self.table.evicted();
         self.metrics.evicted.inc_by(evicted.saturating_sub(self.metrics.evicted.get()));
+    }
+
+    /// How the limiter fares under this policy.
+    #[must_use]
+    pub fn told_of(&self, policy: &Policy) -> Told {
+        if policy.mode == RateLimitMode::Off {
+            return Told::not_used("rateLimit.mode is Off");
+        }
+        let in_memory = format!("{} of at most {} counters", self.table.in_use(self.now()), table::CAPACITY);
+        let mut told = match policy.store {
+            Store::Memory => Told::healthy(format!("in memory: {in_memory}")),
+            Store::Redis => {
+                let without = match policy.on_store_loss {
+                    OnStoreLoss::LocalShare => {
+                        format!("this replica's share is counted in memory ({in_memory})")
+                    }
+                    OnStoreLoss::Full => format!("each replica counts in memory ({in_memory})"),
+                    OnStoreLoss::Deny => "every call is refused (rateLimit.onStoreLoss)".to_owned(),
+                };
+                self.redis.told_of_user("in Redis, for all replicas together", &without)
+            }
+        };
+        if policy.mode == RateLimitMode::Report {
+            told.details.push_str("; nobody is refused (rateLimit.mode is Report)");
+        }
+        told
     }
 
     /// Microseconds since this limiter was made, and a little more, so that no bucket is full in the past.

@@ -94,6 +94,17 @@ impl Table {
         left
     }
 
+    /// How many buckets are not full.
+    #[must_use]
+    pub fn in_use(&self, now: i64) -> usize {
+        let sets = self.shards.iter().filter_map(OnceLock::get).flatten();
+        let of_set = |set: &Mutex<Set>| {
+            let set = set.lock().unwrap_or_else(PoisonError::into_inner);
+            set.buckets.iter().filter(|bucket| bucket.full_at > now).count()
+        };
+        sets.map(of_set).sum()
+    }
+
     /// Buckets that gave way to others before they were full.
     #[must_use]
     pub fn evicted(&self) -> u64 {
@@ -142,6 +153,7 @@ mod tests {
         assert!(allowed(&table, "a", rate, NOW) && allowed(&table, "a", rate, NOW));
         assert!(!allowed(&table, "a", rate, NOW));
         assert!(allowed(&table, "b", rate, NOW));
+        assert_eq!((table.in_use(NOW), table.in_use(NOW + rate.interval())), (2, 1));
         table.put_back(table.slot("a"));
         assert!(allowed(&table, "a", rate, NOW) && !allowed(&table, "a", rate, NOW));
     }

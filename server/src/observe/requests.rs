@@ -130,9 +130,9 @@ impl Entry {
         self.address = caller.address.or(self.address);
     }
 
-    /// Takes note of the trace that the caller belongs to (W3C Trace Context, `traceparent`).
-    pub fn trace(&mut self, traceparent: &str) {
-        self.trace = Context::parse(traceparent).map(|context| context.trace_id);
+    /// Takes note of the trace that the request is part of.
+    pub fn trace(&mut self, context: Option<Context>) {
+        self.trace = context.map(|context| context.trace_id);
     }
 
     /// Takes note of what is asked, and writes the line that says so.

@@ -4,7 +4,7 @@
 //! is trusted, how large an answer may be, and until when it is of use. Redirects are answers like any other and never
 //! followed; answers are never decompressed. Connections are kept, counted and bounded per upstream.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -17,10 +17,9 @@ use http::{Method, Request, Response};
 use mcp_server_config::ServiceConfig;
 use prometheus::Registry;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::backend::Health;
+use crate::observe::health::{State, Told};
 use crate::reload::chain;
 
 mod connect;
@@ -48,6 +47,8 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 const MAX_UPSTREAMS: usize = 256;
 /// How often unused connections are looked for.
 const REAP: Duration = Duration::from_secs(10);
+/// For how long an upstream is remembered that nobody asks and no tool names.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// What a request puts up with.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +81,9 @@ struct Shared {
     /// Connections for each upstream.
     limit: AtomicUsize,
     upstreams: Mutex<HashMap<Target, Arc<Upstream>>>,
+    /// Those that the configuration names, and that are remembered whether anybody asks them or not.
+    declared: Mutex<HashSet<Target>>,
     metrics: stats::Metrics,
-    health: watch::Sender<Health>,
     reaper: OnceLock<()>,
 }
 
@@ -97,8 +99,8 @@ impl Client {
             policy: ArcSwap::from_pointee(Policy::new(&config.outbound)),
             limit: AtomicUsize::new(config.performance.connection_pool_size()),
             upstreams: Mutex::default(),
+            declared: Mutex::default(),
             metrics: stats::Metrics::register(registry),
-            health: watch::Sender::new(Health::Healthy),
             reaper: OnceLock::new(),
         })))
     }
@@ -136,8 +138,8 @@ impl Client {
             Err(error) => (error.reason(), error.is_of_upstream().then(|| chain(error))),
         };
         upstream.counted.ended(word);
-        if outcome.as_ref().err().is_none_or(OutboundError::is_of_upstream) && upstream.note(failure) {
-            self.0.report();
+        if outcome.as_ref().err().is_none_or(OutboundError::is_of_upstream) {
+            upstream.note(failure);
         }
         outcome
     }
@@ -156,10 +158,35 @@ impl Client {
         read_json(upstream, &response)
     }
 
-    /// How the upstreams fare.
+    /// Remembers the hosts of these URLs from now on, asked or not, and no others that nobody asks.
+    pub fn declare<'a>(&self, urls: impl Iterator<Item = &'a str>) {
+        // What is no URL fails when it is asked.
+        let targets = urls.filter_map(|url| Target::of(&url.parse().ok()?, Guard::Configured).ok());
+        let targets: HashSet<_> = targets.take(MAX_UPSTREAMS).collect();
+        for target in &targets {
+            self.0.upstream(target.clone());
+        }
+        *self.0.declared.lock().unwrap_or_else(PoisonError::into_inner) = targets;
+        // Whoever else is still wanted is asked again soon.
+        self.0.reap(Duration::ZERO);
+    }
+
+    /// How the upstreams fare, all together.
     #[must_use]
-    pub fn health(&self) -> watch::Receiver<Health> {
-        self.0.health.subscribe()
+    pub fn told(&self) -> Told {
+        let all = self.upstreams();
+        let of = |state| all.iter().filter(move |upstream| upstream.state == state);
+        // Errors name the upstream.
+        let failing: Vec<_> =
+            of(State::Unhealthy).filter_map(|upstream| upstream.last_error.as_deref()).collect();
+        let (asked, unknown) = (of(State::Healthy).count(), of(State::Unknown).count());
+        match (failing.is_empty(), asked, unknown) {
+            (false, ..) => Told::unhealthy(failing.join("; ")),
+            (true, 0, 0) => Told::not_used("nothing of the configuration asks another server"),
+            (true, 0, unknown) => Told::unknown(format!("{unknown} not asked yet")),
+            (true, asked, 0) => Told::healthy(format!("{asked} healthy")),
+            (true, asked, unknown) => Told::healthy(format!("{asked} healthy, {unknown} not asked yet")),
+        }
     }
 
     /// Every upstream that is remembered, by name.
@@ -200,18 +227,20 @@ impl Shared {
         upstream
     }
 
-    fn report(&self) {
-        let failing: Vec<_> = self
-            .upstreams()
-            .values()
-            .filter_map(|upstream| {
-                upstream.failing().map(|error| format!("{} fails: {error}", upstream.target.name()))
-            })
-            .collect();
-        self.health.send_replace(if failing.is_empty() {
-            Health::Healthy
-        } else {
-            Health::Degraded(failing.join("; "))
+    /// Closes what was unused for too long, and forgets whom nobody has asked for so long.
+    fn reap(&self, remembered: Duration) {
+        let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        self.upstreams().retain(|target, upstream| {
+            upstream.reap();
+            let stays = match target.guard {
+                Guard::Configured => declared.contains(target) || !upstream.is_unasked(remembered),
+                // Hosts that were learned come and go.
+                Guard::Learned => !upstream.is_unused(),
+            };
+            if !stays {
+                self.metrics.forget(&upstream.counted);
+            }
+            stays
         });
     }
 }
@@ -220,11 +249,7 @@ async fn reap(shared: Weak<Shared>) {
     loop {
         tokio::time::sleep(REAP).await;
         let Some(shared) = shared.upgrade() else { return };
-        shared.upstreams().retain(|target, upstream| {
-            upstream.reap();
-            // Hosts that were learned come and go.
-            target.guard == Guard::Configured || !upstream.is_unused()
-        });
+        shared.reap(REMEMBERED);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -14,11 +14,12 @@ use super::connect::Sender;
 use super::error::{Doing, OutboundError};
 use super::stats::{Counted, UpstreamStatus};
 use super::target::Target;
+use crate::observe::health;
 
 /// How long a connection is kept that nobody uses. Less than the minute after which many servers hang up.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
-/// After how many failures in a row an upstream counts as failing.
-const FAILURES: usize = 3;
+/// After how many failures in a row an upstream counts as failing that did answer before.
+const FAILURES: u64 = 3;
 
 /// One upstream.
 #[derive(Debug)]
@@ -49,11 +50,26 @@ struct Idle {
 
 #[derive(Debug, Default)]
 struct State {
-    failures: usize,
+    failures_in_a_row: u64,
+    /// Whether it ever was well.
+    answered: bool,
     last_error: Option<String>,
+    /// When the last request ended, for reckoning and for people.
+    ended: Option<(Instant, SystemTime)>,
     requests: u64,
+    failures: u64,
     waits: u64,
     reused: u64,
+}
+
+impl State {
+    fn health(&self) -> health::State {
+        match self.ended {
+            None => health::State::Unknown,
+            Some(_) if self.failures_in_a_row >= FAILURES || !self.answered => health::State::Unhealthy,
+            Some(_) => health::State::Healthy,
+        }
+    }
 }
 
 impl Upstream {
@@ -146,31 +162,26 @@ impl Upstream {
         self.open.load(Ordering::Relaxed) == 0 && self.in_use.load(Ordering::Relaxed) == 0
     }
 
-    /// Notes how a request ended; true where the upstream's health changed by it.
-    pub(super) fn note(&self, failure: Option<String>) -> bool {
-        let mut state = lock(&self.state);
-        let was_failing = state.failures >= FAILURES;
-        match failure {
-            Some(error) => {
-                state.failures += 1;
-                state.last_error = Some(error);
-            }
-            None => {
-                state.failures = 0;
-                state.last_error = None;
-            }
-        }
-        let fails = state.failures >= FAILURES;
-        if let Some(healthy) = &self.counted.healthy {
-            healthy.set(i64::from(!fails));
-        }
-        was_failing != fails
+    /// Whether nobody has asked for so long.
+    pub(super) fn is_unasked(&self, since: Duration) -> bool {
+        self.is_unused() && lock(&self.state).ended.is_none_or(|(ended, _)| ended.elapsed() >= since)
     }
 
-    /// What went wrong last, where the upstream fails.
-    pub(super) fn failing(&self) -> Option<String> {
-        let state = lock(&self.state);
-        if state.failures >= FAILURES { state.last_error.clone() } else { None }
+    /// Notes how a request ended that says something of the upstream.
+    pub(super) fn note(&self, failure: Option<String>) {
+        let mut state = lock(&self.state);
+        if failure.is_some() {
+            state.failures += 1;
+            state.failures_in_a_row += 1;
+        } else {
+            state.failures_in_a_row = 0;
+            state.answered = true;
+        }
+        state.last_error = failure;
+        state.ended = Some((Instant::now(), SystemTime::now()));
+        if let Some(healthy) = &self.counted.healthy {
+            healthy.set(i64::from(state.health() != health::State::Unhealthy));
+        }
     }
 
     pub(super) fn status(&self) -> UpstreamStatus {
@@ -179,14 +190,17 @@ impl Upstream {
         let reuse_ratio = if state.requests == 0 { 0.0 } else { state.reused as f64 / state.requests as f64 };
         UpstreamStatus {
             upstream: self.target.name(),
-            healthy: state.failures < FAILURES,
+            state: state.health(),
             last_error: state.last_error.clone(),
+            last_request: state.ended.map(|(_, at)| crate::status::at(at)),
             open: self.open.load(Ordering::Relaxed),
             idle: lock(&self.idle).len(),
             in_use: self.in_use.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
             limit: lock(&self.size).limit,
             requests: state.requests,
+            failures: state.failures,
+            consecutive_failures: state.failures_in_a_row,
             waits: state.waits,
             reuse_ratio,
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::guard::Guard;
 use super::target::Target;
+use crate::observe::health::State;
 
 /// The most upstreams that have labels of their own.
 const MAX_LABELS: usize = 64;
@@ -25,11 +26,16 @@ const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 #[serde(rename_all = "camelCase")]
 pub struct UpstreamStatus {
     /// Host and port.
+    #[serde(rename = "address")]
     pub upstream: String,
-    pub healthy: bool,
-    /// What went wrong last, while it is not healthy.
+    /// Unhealthy after several failures in a row, or where it never answered; unknown before the first request.
+    pub state: State,
+    /// What went wrong with the last request, where anything did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// When the last request ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_request: Option<String>,
     /// Connections that are open, of which so many wait for a request and so many are used.
     pub open: usize,
     pub idle: usize,
@@ -39,6 +45,9 @@ pub struct UpstreamStatus {
     /// How many connections there may be.
     pub limit: usize,
     pub requests: u64,
+    /// Requests that failed by the upstream's fault, and how many of them in a row just now.
+    pub failures: u64,
+    pub consecutive_failures: u64,
     /// Requests that had to wait for a connection.
     pub waits: u64,
     /// The share of requests that found a connection open, from 0 to 1.
@@ -167,6 +176,14 @@ impl Metrics {
             healthy: (label != OTHER).then(|| self.healthy.with_label_values(&values)),
             requests: self.requests.clone(),
             label,
+        }
+    }
+
+    /// Says nothing more of how an upstream fares that nobody asks any more.
+    pub(super) fn forget(&self, counted: &Counted) {
+        if counted.healthy.is_some() {
+            // It may have been forgotten already.
+            let _gone = self.healthy.remove_label_values(&[counted.label.as_str()]);
         }
     }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::Health;
 use crate::environment::Environment;
+use crate::observe::health::{State, Told};
 
 mod keeper;
 mod metrics;
@@ -103,6 +104,35 @@ impl Redis {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
+    }
+
+    /// How Redis fares, for whoever looks.
+    #[must_use]
+    pub fn told(&self) -> Told {
+        if self.settings.borrow().is_none() {
+            return Told::not_used("nothing is kept in Redis (rateLimit.store, cache.store)");
+        }
+        if self.link.load().is_some() {
+            return Told::healthy(match self.replicas() {
+                Some(1) | None => "connected; no other replica uses it".to_owned(),
+                Some(count) => format!("connected; {count} replicas use it"),
+            });
+        }
+        match &*self.health.borrow() {
+            Health::Healthy => Told::unknown("it is being connected to"),
+            Health::Degraded(why) => Told::unhealthy(why.as_str()),
+        }
+    }
+
+    /// How something fares that is kept in Redis: as `with` says while it is there, as `without` says while it is not.
+    #[must_use]
+    pub(crate) fn told_of_user(&self, with: &str, without: &str) -> Told {
+        let Told { state, details } = self.told();
+        match state {
+            State::Healthy => Told::healthy(with),
+            State::Unknown => Told::unknown(format!("{without} until Redis is connected to")),
+            _ => Told { state, details: format!("{without}, for Redis is lost: {details}") },
+        }
     }
 
     /// How many replicas were seen last, this one included.

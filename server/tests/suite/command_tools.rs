@@ -5,7 +5,7 @@ use mcp_server::environment::Environment;
 use mcp_server::settings::{Flags, Sources};
 use serde_json::{Value, json};
 
-use crate::http_tools::{Tools, cx, hurried};
+use crate::declared::{Tools, cx, hurried};
 
 fn tool(name: &str, command: Value) -> Value {
     json!({"name": name, "command": command})

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_server::server::{Builder, Running};
 use mcp_server::tool::{Context, CpuTool, Json, NoArguments, Tool, ToolError, ToolInfo};
-use mcp_server_config::ServerConfig;
+use mcp_server_config::{Literal, SecretRef, ServerConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -336,6 +336,23 @@ async fn the_configuration_applies_to_own_tools() {
     reaches(&seen.cancelled, 1).await;
     assert_eq!(modern(address, "tools/call", json!({"name": "waits"})).await.refusal(), (200, 504));
     eventually("the tool tidies up", async || seen.tidied.load(Ordering::SeqCst) == 1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_in_the_program_s_configuration_is_the_one_in_force() {
+    let (running, address, _) = own(|config| {
+        config.service.auth.mode = None;
+        let literal = Literal::new("key-of-program");
+        config.process.auth.api_key = Some(SecretRef { value: Some(literal), ..SecretRef::default() });
+    })
+    .await;
+    let body = modern_body(1, "tools/list", json!({}));
+    for (key, status) in [("key-of-program", 200), ("[redacted]", 401)] {
+        let headers =
+            [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list"), ("X-API-Key", key)];
+        assert_eq!(post(address, &headers, &body).await.status, status, "{key}");
+    }
     running.stop().await;
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -70,6 +70,64 @@ fn lines(path: &Path) -> Vec<Value> {
         .collect()
 }
 
+/// Calls whose lines are long.
+fn large_calls(count: usize) -> Vec<String> {
+    let large = json!({"text": "x".repeat(15_000)});
+    (0..count).map(|id| call(id, &large)).collect()
+}
+
+fn serve<'a>(config: &'a str, address: &'a str) -> [&'a str; 7] {
+    ["serve", "--config", config, "--address", address, "--admin-address", ANY_ADMIN_PORT]
+}
+
+/// Starts a server that may not be able to say that it is ready.
+fn spawn(home: &Path, config: &str, address: &str, stdout: Stdio) -> Child {
+    program(home).args(serve(config, address)).stdout(stdout).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Tells a server to stop, and waits until it did so in order.
+fn stops(child: &mut Child) {
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(exit_code(child), 0);
+}
+
+/// A server whose console nobody reads; a file has the log, too.
+struct Unread {
+    child: Child,
+    log: PathBuf,
+    ready: Value,
+}
+
+impl Unread {
+    fn start(home: &Path) -> Self {
+        let log = home.join("log");
+        let logging = json!({"requests": {"mode": "All", "arguments": "Full"}, "file": {"path": "log", "maxSize": "100Mi"}});
+        fs::write(home.join("config.json"), config(&logging).to_string()).unwrap();
+        let child = spawn(home, "config.json", "127.0.0.1:0", Stdio::piped());
+        let mut unread = Self { child, log, ready: Value::Null };
+        until("it is ready", || {
+            let ready = lines(&unread.log).into_iter().find(|line| line["message"] == "ready");
+            unread.ready = ready.unwrap_or_default();
+            unread.ready.is_object()
+        });
+        unread
+    }
+
+    /// Where it listens, by the key of the line that says so.
+    fn address(&self, key: &str) -> SocketAddr {
+        self.ready[key].as_str().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
 #[test]
 fn nothing_that_was_logged_is_lost_at_a_stop() {
     const CALLS: usize = 2000;
@@ -98,42 +156,20 @@ fn nothing_that_was_logged_is_lost_at_a_stop() {
 #[test]
 fn a_console_that_nobody_reads_holds_up_neither_requests_nor_the_file() {
     let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("log");
-    let logging = json!({"requests": {"mode": "All", "arguments": "Full"}, "file": {"path": "log", "maxSize": "100Mi"}});
-    fs::write(home.path().join("config.json"), config(&logging).to_string()).unwrap();
-    let mut child = program(home.path())
-        .args([
-            "serve",
-            "--config",
-            "config.json",
-            "--address",
-            "127.0.0.1:0",
-            "--admin-address",
-            ANY_ADMIN_PORT,
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let ready = || lines(&path).into_iter().find(|line| line["message"] == "ready");
-    until("it is ready", || ready().is_some());
-    let ready = ready().unwrap();
-    let address = |key: &str| ready[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
-    let large = json!({"text": "x".repeat(15_000)});
-    let bodies: Vec<_> = (0..400).map(|id| call(id, &large)).collect();
-    assert_eq!(post(address("address"), "", &bodies), [200; 400]);
+    let mut served = Unread::start(home.path());
+    assert_eq!(post(served.address("address"), "", &large_calls(400)), [200; 400]);
     let lost = || {
-        let metrics = get(address("admin"), "/metrics").1;
+        let metrics = get(served.address("admin"), "/metrics").1;
         let line =
             metrics.lines().find(|line| line.starts_with("mcp_server_log_dropped_total{sink=\"console\"}"));
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
     };
     until("lines are lost and counted", || lost() > 0);
     let lost = lost();
-    let responses = || lines(&path).iter().filter(|line| line["event_type"] == "response").count();
+    let responses = || lines(&served.log).iter().filter(|line| line["event_type"] == "response").count();
     until("the file has all", || responses() == 400);
     // Now somebody reads: what waited is there, and how much was lost is told.
-    let mut console = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut console = std::io::BufReader::new(served.child.stdout.take().unwrap());
     let told = std::thread::spawn(move || {
         let mut line = String::new();
         loop {
@@ -146,39 +182,15 @@ fn a_console_that_nobody_reads_holds_up_neither_requests_nor_the_file() {
         }
     });
     assert_eq!(told.join().unwrap(), lost);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
 fn a_stuck_console_does_not_keep_a_stopped_server() {
     let home = tempfile::tempdir().unwrap();
-    let logging = json!({"requests": {"mode": "All", "arguments": "Full"}, "file": {"path": "log", "maxSize": "100Mi"}});
-    fs::write(home.path().join("config.json"), config(&logging).to_string()).unwrap();
-    let mut child = program(home.path())
-        .args([
-            "serve",
-            "--config",
-            "config.json",
-            "--address",
-            "127.0.0.1:0",
-            "--admin-address",
-            ANY_ADMIN_PORT,
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let path = home.path().join("log");
-    let ready = || lines(&path).into_iter().find(|line| line["message"] == "ready");
-    until("it is ready", || ready().is_some());
-    let address = ready().unwrap()["address"].as_str().unwrap().parse().unwrap();
-    let large = json!({"text": "x".repeat(15_000)});
-    post(address, "", &(0..20).map(|id| call(id, &large)).collect::<Vec<_>>());
-    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    assert_eq!(exit_code(&mut child), 0);
-    assert_eq!(lines(&path).last().unwrap()["message"], "stopped");
+    let mut served = Unread::start(home.path());
+    post(served.address("address"), "", &large_calls(20));
+    stops(&mut served.child);
+    assert_eq!(lines(&served.log).last().unwrap()["message"], "stopped");
 }
 
 #[test]
@@ -187,9 +199,7 @@ fn a_file_that_cannot_be_written_fails_the_start_and_says_where() {
     fs::write(home.path().join("in-the-way"), "").unwrap();
     let logging = json!({"file": {"path": "in-the-way/production.log"}});
     fs::write(home.path().join("config.json"), config(&logging).to_string()).unwrap();
-    let arguments =
-        ["serve", "--config", "config.json", "--address", "127.0.0.1:0", "--admin-address", ANY_ADMIN_PORT];
-    let output = run(home.path(), &arguments);
+    let output = run(home.path(), &serve("config.json", "127.0.0.1:0"));
     assert!(output.status.code().is_some_and(|code| code != 0));
     let told = stderr(&output);
     for part in ["in-the-way/production.log", "logging.file.path", "/tmp"] {

@@ -1,17 +1,20 @@
 //! The server as a client, against upstreams of all kinds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use mcp_server::backend::Health;
-use mcp_server::outbound::{Client, Doing, Guard, OutboundError, Terms};
+use mcp_server::observe::health::State;
+use mcp_server::outbound::{Client, Doing, Guard, OutboundError, Terms, UpstreamStatus};
 use mcp_server_config::ServiceConfig;
 use prometheus::{Registry, TextEncoder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::harness::{PATIENCE, reaches};
@@ -35,6 +38,51 @@ async fn ask(client: &Client, url: &str) -> Result<Response<Bytes>, OutboundErro
     client.send(get(url), terms(Guard::Configured)).await
 }
 
+/// Asks for something, and does not wait for long.
+async fn ask_in_a_hurry(client: &Client, url: &str) -> OutboundError {
+    let deadline = Instant::now() + Duration::from_millis(20);
+    client.send(get(url), Terms { deadline, ..terms(Guard::Configured) }).await.unwrap_err()
+}
+
+/// Asks beside the test; the status is that of the answer.
+fn asking(client: &Client, upstream: &Upstream) -> JoinHandle<u16> {
+    let (client, url) = (client.clone(), upstream.url("/"));
+    tokio::spawn(async move { ask(&client, &url).await.unwrap().status().as_u16() })
+}
+
+async fn all_answered(asked: impl IntoIterator<Item = JoinHandle<u16>>) {
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), 200);
+    }
+}
+
+/// How the only upstream fares.
+fn only(client: &Client) -> UpstreamStatus {
+    let mut all = client.upstreams();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+/// An upstream that answers one request for each permit.
+async fn gated() -> (Upstream, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let at_gate = gate.clone();
+    let upstream = Upstream::start(move |_| {
+        let gate = at_gate.clone();
+        async move {
+            gate.acquire().await.unwrap().forget();
+            text(200, "")
+        }
+    });
+    (upstream.await, gate)
+}
+
+/// Answers one request and hangs up.
+async fn once(mut stream: TcpStream, answer: &'static str) {
+    let _request = stream.read(&mut [0; 1024]).await;
+    let _sent = stream.write_all(answer.as_bytes()).await;
+}
+
 #[tokio::test]
 async fn one_connection_serves_many_requests_one_after_another() {
     let upstream = Upstream::start(|request| async move { text(200, request.uri().to_string()) }).await;
@@ -46,9 +94,10 @@ async fn one_connection_serves_many_requests_one_after_another() {
         assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, path.as_bytes()));
     }
     assert_eq!(*upstream.seen.connections.borrow(), 1);
-    let status = &client.upstreams()[0];
+    let status = only(&client);
     assert_eq!((status.open, status.idle, status.in_use, status.requests, status.waits), (1, 1, 0, 20, 0));
-    assert_eq!((status.upstream.clone(), status.reuse_ratio), (upstream.address.to_string(), 0.95));
+    assert_eq!((status.state, status.failures, status.last_error), (State::Healthy, 0, None));
+    assert_eq!((status.upstream, status.reuse_ratio), (upstream.address.to_string(), 0.95));
     assert_eq!(upstream.seen.last().headers()["host"], upstream.address.to_string());
     let metrics = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     for line in [
@@ -62,71 +111,37 @@ async fn one_connection_serves_many_requests_one_after_another() {
 
 #[tokio::test]
 async fn there_are_no_more_connections_than_allowed_and_the_rest_wait() {
-    let gate = std::sync::Arc::new(Semaphore::new(0));
-    let at_gate = gate.clone();
-    let upstream = Upstream::start(move |_| {
-        let gate = at_gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            text(200, "")
-        }
-    })
-    .await;
+    let (upstream, gate) = gated().await;
     let client = client(|config| config.performance.connection_pool_size = Some(2));
-    let asked: Vec<_> = (0..6)
-        .map(|_| {
-            let (client, url) = (client.clone(), upstream.url("/"));
-            tokio::spawn(async move { ask(&client, &url).await.unwrap().status() })
-        })
-        .collect();
+    let asked: Vec<_> = (0..6).map(|_| asking(&client, &upstream)).collect();
     reaches(&upstream.seen.begun, 2).await;
-    let in_a_hurry =
-        Terms { deadline: Instant::now() + Duration::from_millis(20), ..terms(Guard::Configured) };
-    let error = client.send(get(&upstream.url("/")), in_a_hurry).await.unwrap_err();
+    let error = ask_in_a_hurry(&client, &upstream.url("/")).await;
     assert!(matches!(error, OutboundError::Timeout { doing: Doing::Waiting, .. }), "{error}");
     gate.add_permits(6);
-    for asked in asked {
-        assert_eq!(asked.await.unwrap(), 200);
-    }
+    all_answered(asked).await;
     assert_eq!((*upstream.seen.most.borrow(), *upstream.seen.connections.borrow()), (2, 2));
-    let status = &client.upstreams()[0];
+    let status = only(&client);
     assert_eq!((status.waits, status.waiting, status.in_use, status.limit), (5, 0, 0, 2));
-    assert!(status.healthy, "waiting is no fault of the upstream");
+    assert_eq!((status.state, status.failures), (State::Healthy, 0), "waiting is no fault of the upstream");
 }
 
 #[tokio::test]
 async fn fewer_connections_after_a_reload() {
-    let gate = std::sync::Arc::new(Semaphore::new(0));
-    let at_gate = gate.clone();
-    let upstream = Upstream::start(move |_| {
-        let gate = at_gate.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            text(200, "")
-        }
-    })
-    .await;
+    let (upstream, gate) = gated().await;
     let client = client(|config| config.performance.connection_pool_size = Some(3));
-    let spawn = || {
-        let (client, url) = (client.clone(), upstream.url("/"));
-        tokio::spawn(async move { ask(&client, &url).await.unwrap().status() })
-    };
-    let asked = [spawn(), spawn(), spawn()];
+    let asked = [(); 3].map(|()| asking(&client, &upstream));
     reaches(&upstream.seen.begun, 3).await;
     let mut config = ServiceConfig::default();
     config.performance.connection_pool_size = Some(1);
     client.reconfigure(&config);
     gate.add_permits(3);
-    for asked in asked {
-        assert_eq!(asked.await.unwrap(), 200);
-    }
-    let asked = [spawn(), spawn()];
+    all_answered(asked).await;
+    let asked = [(); 2].map(|()| asking(&client, &upstream));
     reaches(&upstream.seen.begun, 4).await;
-    assert_eq!((client.upstreams()[0].in_use, client.upstreams()[0].limit), (1, 1));
+    let status = only(&client);
+    assert_eq!((status.in_use, status.limit), (1, 1));
     gate.add_permits(2);
-    for asked in asked {
-        assert_eq!(asked.await.unwrap(), 200);
-    }
+    all_answered(asked).await;
 }
 
 #[tokio::test]
@@ -215,7 +230,7 @@ async fn tls_is_believed_where_the_authority_is_known_and_the_name_fits() {
     let knowing = Client::new(&ServiceConfig::default(), Some(&authority.bundle), &Registry::new()).unwrap();
     assert_eq!(knowing.get_json::<Value>(&url, terms(Guard::Configured)).await.unwrap(), json!([1]));
     assert_eq!(knowing.get_json::<Value>(&url, terms(Guard::Configured)).await.unwrap(), json!([1]));
-    assert_eq!(knowing.upstreams()[0].reuse_ratio, 0.5);
+    assert_eq!(only(&knowing).reuse_ratio, 0.5);
     let by_address = format!("https://{}/", upstream.address);
     let error = ask(&knowing, &by_address).await.unwrap_err();
     assert!(matches!(error, OutboundError::Tls { .. }), "the certificate is for localhost: {error}");
@@ -228,19 +243,14 @@ async fn tls_is_believed_where_the_authority_is_known_and_the_name_fits() {
 async fn whoever_stops_waiting_takes_the_request_back() {
     let upstream = Upstream::start(|_| async { std::future::pending().await }).await;
     let client = client(|_| {});
-    let waiting = tokio::spawn({
-        let (client, url) = (client.clone(), upstream.url("/"));
-        async move { ask(&client, &url).await.map(|_| ()) }
-    });
+    let waiting = asking(&client, &upstream);
     reaches(&upstream.seen.begun, 1).await;
     waiting.abort();
     reaches(&upstream.seen.dropped, 1).await;
-    let status = &client.upstreams()[0];
-    assert_eq!((status.in_use, status.idle), (0, 0));
+    let status = only(&client);
+    assert_eq!((status.in_use, status.idle, status.state), (0, 0, State::Unknown));
 
-    let in_a_hurry =
-        Terms { deadline: Instant::now() + Duration::from_millis(20), ..terms(Guard::Configured) };
-    let error = client.send(get(&upstream.url("/x?key=canary-7")), in_a_hurry).await.unwrap_err();
+    let error = ask_in_a_hurry(&client, &upstream.url("/x?key=canary-7")).await;
     assert!(matches!(error, OutboundError::Timeout { doing: Doing::Answering, .. }), "{error}");
     assert!(!error.to_string().contains("canary"), "{error}");
     reaches(&upstream.seen.dropped, 2).await;
@@ -249,16 +259,13 @@ async fn whoever_stops_waiting_takes_the_request_back() {
 #[tokio::test]
 async fn a_server_that_hangs_up_between_requests_is_asked_again() {
     // Answers once and closes, as a server does whose keep-alive time is over, but without saying so.
-    let (address, _accepting) = raw(|mut stream| async move {
-        let _request = stream.read(&mut [0; 1024]).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    })
-    .await;
+    let (address, _accepting) =
+        raw(|stream| once(stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await;
     let client = client(|_| {});
     for _ in 0..20 {
         assert_eq!(ask(&client, &format!("http://{address}/")).await.unwrap().body().as_ref(), b"ok");
     }
-    assert!(client.upstreams()[0].healthy);
+    assert_eq!(only(&client).state, State::Healthy);
 }
 
 #[tokio::test]
@@ -266,26 +273,35 @@ async fn an_upstream_that_is_down_is_told_of_and_so_is_its_return() {
     let upstream = Upstream::start(|_| async { text(200, "") }).await;
     let (address, url) = (upstream.address, upstream.url("/"));
     let client = client(|_| {});
-    let mut health = client.health();
+    assert_eq!(client.told().state, State::NotUsed);
     drop(upstream);
-    for _ in 0..3 {
+    for failures in 1..=3 {
         assert!(ask(&client, &url).await.is_err());
+        let status = only(&client);
+        assert_eq!((status.failures, status.consecutive_failures), (failures, failures));
+        assert_eq!(status.state, State::Unhealthy, "it never answered");
+        assert!(status.last_error.is_some_and(|error| error.contains(&address.to_string())));
     }
-    assert!(health.has_changed().unwrap());
-    let told = health.borrow_and_update().clone();
-    assert!(matches!(&told, Health::Degraded(why) if why.contains(&address.to_string())), "{told:?}");
-    assert!(!client.upstreams()[0].healthy && client.upstreams()[0].last_error.is_some());
+    let told = client.told();
+    assert!(told.state == State::Unhealthy && told.details.contains(&address.to_string()), "{told:?}");
 
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let serving = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _request = stream.read(&mut [0; 1024]).await;
-            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        while let Ok((stream, _)) = listener.accept().await {
+            once(stream, "HTTP/1.1 204 No Content\r\n\r\n").await;
         }
     });
     assert_eq!(ask(&client, &url).await.unwrap().status(), 204);
-    assert_eq!(*health.borrow_and_update(), Health::Healthy);
+    let status = only(&client);
+    assert_eq!((status.state, status.failures, status.consecutive_failures), (State::Healthy, 3, 0));
+    assert_eq!((client.told().state, status.last_error), (State::Healthy, None));
     serving.abort();
+    assert!(serving.await.is_err());
+    // One that did answer may fail now and then.
+    for state in [State::Healthy, State::Healthy, State::Unhealthy] {
+        assert!(ask(&client, &url).await.is_err());
+        assert_eq!(only(&client).state, state);
+    }
 }
 
 #[tokio::test]
@@ -309,4 +325,21 @@ async fn what_is_not_json_is_said_without_showing_it() {
     assert!(!error.to_string().contains("canary"));
     let unreadable = client.get_json::<Value>("http://a b/", terms(Guard::Configured)).await;
     assert!(matches!(unreadable, Err(OutboundError::Url(_))));
+}
+
+#[tokio::test]
+async fn what_the_configuration_names_is_shown_unasked_and_no_longer_than_it_is_named() {
+    let client = client(|_| {});
+    let names = |client: &Client| client.upstreams().into_iter().map(|it| it.upstream).collect::<Vec<_>>();
+    client.declare(["https://b.example", "http://a.example:8080", "https://b.example:443"].into_iter());
+    assert_eq!(names(&client), ["a.example:8080", "b.example:443"]);
+    assert!(client.upstreams().iter().all(|upstream| upstream.state == State::Unknown));
+    assert_eq!(client.told().state, State::Unknown);
+    let upstream = Upstream::start(|_| async { text(200, "") }).await;
+    ask(&client, &upstream.url("/")).await.unwrap();
+    assert_eq!((client.told().state, client.upstreams().len()), (State::Healthy, 3));
+    client.declare(["http://a.example:8080"].into_iter());
+    let mut left = [upstream.address.to_string(), "a.example:8080".to_owned()];
+    left.sort();
+    assert_eq!(names(&client), left, "what is connected stays");
 }

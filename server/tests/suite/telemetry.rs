@@ -130,6 +130,8 @@ fn of_id(spans: &[Span], id: &str) -> Option<Span> {
     spans.iter().find(|span| attributes(&span.attributes)["jsonrpc.request.id"] == id).cloned()
 }
 
+/// The last line of a log.
+const STOPPED: &str = "\"message\":\"stopped\"";
 const OF_HEADER: &str = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1111111111111111-01";
 const OF_META: &str = "00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-2222222222222222-01";
 const UNSAMPLED: &str = "00-cccccccccccccccccccccccccccccccc-3333333333333333-00";
@@ -143,7 +145,8 @@ fn a_collector_gets_a_span_for_each_sampled_request() {
         "endpoint": collector.url(), "traces": "On", "samplePercent": 0,
         "headers": [{"name": "api-key", "value": {"file": "key"}}],
     }});
-    let mut served = start(home.path(), &metrics, &[("HOSTNAME", "pod-1")]);
+    let environment = [("HOSTNAME", "pod-1"), ("MCP_LOGGING_REQUESTS_MODE", "All")];
+    let mut served = start(home.path(), &metrics, &environment);
     call(&served, "both", &[("traceparent", OF_HEADER)], &[("traceparent", OF_META), ("tracestate", "v=1")]);
     call(&served, "header", &[("traceparent", OF_HEADER)], &[]);
     call(&served, "unsampled", &[("traceparent", OF_HEADER)], &[("traceparent", UNSAMPLED)]);
@@ -174,6 +177,19 @@ fn a_collector_gets_a_span_for_each_sampled_request() {
     assert_eq!(told.header("api-key"), Some("key-of-collector"));
     assert_eq!(told.header("content-type"), Some("application/x-protobuf"));
     assert!(!served.log().contains("key-of-collector"));
+    // The request log has it from the same place, sampled or not.
+    served.logged(STOPPED);
+    let traces = ["both", "header", "unsampled"].map(|id| logged_trace(&served, id));
+    assert_eq!(traces, ["b", "a", "c"].map(|digit| Some(digit.repeat(32))));
+    assert_eq!(logged_trace(&served, "chance"), None);
+}
+
+/// The trace that the request log names for the answer to a request.
+fn logged_trace(served: &Served, id: &str) -> Option<String> {
+    let log = served.log();
+    let mut events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let answer = events.find(|event| event["event_type"] == "response" && event["jsonrpc_id"] == id);
+    answer.unwrap_or_else(|| panic!("{id} is not in\n{log}"))["trace_id"].as_str().map(str::to_owned)
 }
 
 #[test]
@@ -185,12 +201,21 @@ fn the_standard_variable_is_enough_for_metrics_and_traces() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
         ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
         ("OTEL_SERVICE_NAME", "named"),
+        ("MCP_LOGGING_REQUESTS_MODE", "All"),
     ];
     let mut served = start(home.path(), &json!({}), &environment);
     call(&served, "1", &[], &[]);
     served.signal("TERM");
     assert_eq!(served.exit_code(), 0);
-    assert_eq!(spans(&collector).len(), 1);
+    let spans = spans(&collector);
+    assert_eq!(spans.len(), 1);
+    served.logged(STOPPED);
+    let trace: String = spans[0].trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        logged_trace(&served, "1"),
+        Some(trace),
+        "a trace that begins here is in the request log, too"
+    );
     let all: Vec<_> = collector.all().into_iter().filter(|told| told.line == "POST /v1/metrics").collect();
     let last = ExportMetricsServiceRequest::decode(&*all.last().unwrap().body).unwrap();
     let resource = &last.resource_metrics[0];

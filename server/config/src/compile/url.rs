@@ -31,6 +31,17 @@ impl UrlTemplate {
         self.authority.iter().all(|part| matches!(part, Part::Literal(_)))
     }
 
+    /// Scheme, host and port, where they are written out.
+    #[must_use]
+    pub fn literal_origin(&self) -> Option<String> {
+        let mut origin = String::from(if self.https { "https://" } else { "http://" });
+        for part in &self.authority {
+            let Part::Literal(text) = part else { return None };
+            origin.push_str(text);
+        }
+        Some(origin)
+    }
+
     pub(super) fn of(template: &Template) -> Result<Self, String> {
         let Some((Part::Literal(first), rest)) = template.parts().split_first() else {
             return Err("begins with an argument; write out https:// and the host".to_owned());
@@ -158,12 +169,14 @@ mod tests {
     fn takes_urls_apart() {
         let of = url("https://a.example:8443/v1/{{args.id}}/x-{{args.y}}?q={{args.q}}&z=/?").unwrap();
         assert!(of.https && of.has_literal_host());
+        assert!(of.literal_origin().is_some_and(|origin| origin.starts_with("https://")));
         assert_eq!(of.authority, [Part::Literal("a.example:8443".into())]);
         assert_eq!(of.segments.len(), 3);
         assert_eq!(of.segments[1], [Part::Argument(vec!["id".into()])]);
         assert_eq!(of.query.unwrap()[2], Part::Literal("&z=/?".into()));
         assert!(url("http://[::1]:80").unwrap().segments.is_empty());
-        assert!(!url("https://{{args.region}}.example.com/").unwrap().has_literal_host());
+        let of = url("https://{{args.region}}.example.com/").unwrap();
+        assert!(!of.has_literal_host() && of.literal_origin().is_none());
     }
 
     #[test]

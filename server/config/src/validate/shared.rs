@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use super::Rules;
-use crate::{ByteSize, Cache, Duration, Path, RateLimit, ServiceConfig};
+use crate::{ByteSize, Cache, Duration, Path, RateLimit, SecretRef, ServiceConfig};
 
 /// The most entries in a list of limits or policies.
 const MAX_ENTRIES: usize = 64;
+
+/// Opening a state tries one after the other.
+const MAX_STATE_KEYS: usize = 8;
 
 const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -98,6 +101,17 @@ impl Rules {
         });
     }
 
+    pub(super) fn state_keys(&mut self, keys: &[SecretRef]) {
+        self.check(keys.len() <= MAX_STATE_KEYS, "stateKeys", || {
+            format!(
+                "must be at most {MAX_STATE_KEYS}; one that seals nothing any more is of no use after an hour"
+            )
+        });
+        for (index, key) in keys.iter().enumerate() {
+            self.secret_at(&Path::of("stateKeys").index(index), key);
+        }
+    }
+
     fn at_most(&mut self, path: &str, count: usize) {
         self.check(count <= MAX_ENTRIES, path, || format!("must have at most {MAX_ENTRIES} entries"));
     }
@@ -159,6 +173,7 @@ mod tests {
                 ..Cache::default()
             },
             redis: Redis { key_prefix: Some("a b".into()), ..Redis::default() },
+            state_keys: vec![SecretRef::default(); 9],
             ..ServiceConfig::default()
         };
         let shown = validate_service(&config).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -174,6 +189,16 @@ mod tests {
         cache.tools[0].ttl: must be from 1ms to 168h
         rateLimit.store: needs a Redis server; say in redis.url where it is, or use Memory
         redis.keyPrefix: must have from 1 to 200 letters, digits, dashes, underscores, dots, colons and slashes
+        stateKeys: must be at most 8; one that seals nothing any more is of no use after an hour
+        stateKeys[0]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[1]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[2]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[3]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[4]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[5]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[6]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[7]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
+        stateKeys[8]: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
         "#);
         let with_url = ServiceConfig {
             redis: Redis { url: Some(SecretRef::from_env("REDIS_URL")), ..Redis::default() },

@@ -7,13 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use moka::sync::Cache;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::auth::fingerprint::Fingerprint;
 use crate::auth::metrics::AuthMetrics;
 use crate::auth::principal::Principal;
-use crate::backend::Health;
+use crate::observe::health::Told;
 
 pub mod discovery;
 pub mod fetch;
@@ -155,12 +154,27 @@ impl ResourceServer {
         &self.settings
     }
 
-    /// Passes on how the authorization server fares, for as long as both live.
-    pub fn report_to(&self, health: Arc<watch::Sender<Health>>) {
-        let keys = self.keys.trouble();
-        let introspection = self.introspector.as_ref().map(|introspector| introspector.trouble());
-        let reporting = tokio::spawn(report(keys, introspection, health));
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(reporting);
+    /// How the authorization server fares.
+    #[must_use]
+    pub fn told(&self) -> Told {
+        let of_introspection = self.introspector.as_ref().map(|introspector| introspector.trouble());
+        let troubles = [Some(self.keys.trouble()), of_introspection];
+        let troubles: Vec<_> =
+            troubles.into_iter().flatten().filter_map(|trouble| trouble.borrow().clone()).collect();
+        let issuer = &self.settings.issuer;
+        if !troubles.is_empty() {
+            return Told::unhealthy(troubles.join("; "));
+        }
+        match self.keys.current() {
+            Some(current) => {
+                let (count, age) = (current.keys.len(), current.fetched.elapsed().as_secs());
+                Told::healthy(format!("{count} keys of {issuer}, read {age}s ago"))
+            }
+            None if self.keys.has_none() => {
+                Told::healthy(format!("{issuer} has no keys and is asked about each token"))
+            }
+            None => Told::unknown(format!("the keys of {issuer} were not read yet")),
+        }
     }
 
     /// What was settled of a token before, and still holds.
@@ -273,33 +287,6 @@ impl Drop for ResourceServer {
     fn drop(&mut self) {
         let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
         tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-async fn report(
-    mut keys: watch::Receiver<Option<String>>,
-    introspection: Option<watch::Receiver<Option<String>>>,
-    health: Arc<watch::Sender<Health>>,
-) {
-    // Without introspection its half never says anything.
-    let (silent, other) = watch::channel(None);
-    let mut introspection = introspection.unwrap_or(other);
-    loop {
-        let troubles = [keys.borrow_and_update().clone(), introspection.borrow_and_update().clone()];
-        let troubles: Vec<_> = troubles.into_iter().flatten().collect();
-        health.send_replace(if troubles.is_empty() {
-            Health::Healthy
-        } else {
-            Health::Degraded(troubles.join("; "))
-        });
-        let changed = tokio::select! {
-            changed = keys.changed() => changed,
-            changed = introspection.changed() => changed,
-        };
-        if changed.is_err() {
-            drop(silent);
-            return;
-        }
     }
 }
 

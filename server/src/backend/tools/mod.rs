@@ -92,6 +92,7 @@ impl DeclaredTools {
             asker: Asker::new(client, secrets, &config.performance, registry),
             commands: Commands::new(environment),
         };
+        outside.asker.declare(&tools);
         Arc::new(Self::made(tools, PoolLimits::default(), Some(outside)))
     }
 
@@ -125,6 +126,9 @@ impl DeclaredTools {
     /// began with. The same tools again are no change.
     pub fn replace(&self, tools: CompiledTools) {
         let catalogue = catalogue(&tools);
+        if let Some(outside) = &self.outside {
+            outside.asker.declare(&tools);
+        }
         self.tools.store(Arc::new(by_name(tools)));
         self.catalogue.send_if_modified(|current| {
             let changed = **current != catalogue;

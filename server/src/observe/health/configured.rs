@@ -1,8 +1,6 @@
-//! The checks that the configuration asks for, and the one of the disk.
+//! The checks that the configuration asks for.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::Request;
@@ -21,12 +19,9 @@ use crate::reload::chain;
 
 /// The group of what the configuration asks for.
 pub(super) const CONFIGURED: &str = "configured";
-const DISK: &str = "disk";
 
 /// Answers are read no further than this.
 const MOST_ANSWER: usize = 1 << 20;
-/// With less room than this on the disk the log is about to stop.
-const LEAST_FREE: u64 = 64 << 20;
 
 impl Registry {
     /// Goes by the checks of this configuration from now on. Those that did not change go on undisturbed.
@@ -38,10 +33,7 @@ impl Registry {
             configured(check, policy, client, backend)
         });
         self.configure(CONFIGURED, checks.collect());
-        let policy =
-            Policy { period: health.interval().as_std(), timeout: std::time::Duration::from_secs(10) };
-        let log = config.process.logging.file.as_ref().and_then(|file| file.path.as_deref());
-        self.configure(DISK, log.map(|log| disk(Path::new(log), policy)).into_iter().collect());
+        self.follow_disk(config);
     }
 }
 
@@ -104,55 +96,5 @@ async fn ask_tool(backend: Arc<dyn Backend>, check: ToolCheck, policy: Policy) -
         Ok(Outcome::Complete(_)) => Verdict::Healthy(String::new()),
         Ok(_) => Verdict::Error("the tool asked a question, and nobody is here to answer".to_owned()),
         Err(error) => Verdict::Error(error.to_string()),
-    }
-}
-
-/// Whether the directory of the log can be written to, and has room.
-fn disk(log: &Path, policy: Policy) -> Check {
-    let directory = log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (directory, looking) = (directory.to_owned(), Arc::new(AtomicBool::new(false)));
-    let subject = directory.display().to_string();
-    Check::new(DISK, policy, subject, asking(move || ask_disk(directory.clone(), looking.clone())))
-}
-
-async fn ask_disk(directory: PathBuf, looking: Arc<AtomicBool>) -> Verdict {
-    // A disk that hangs keeps a thread, and must not get a second one.
-    if looking.swap(true, Ordering::AcqRel) {
-        return Verdict::Error("the last look at the disk has not come back".to_owned());
-    }
-    let look = tokio::task::spawn_blocking(move || {
-        let verdict = look(&directory);
-        looking.store(false, Ordering::Release);
-        verdict
-    });
-    look.await.unwrap_or_else(|_| Verdict::Error("the check itself broke".to_owned()))
-}
-
-fn look(directory: &Path) -> Verdict {
-    let shown = directory.display();
-    if let Err(error) = rustix::fs::access(directory, rustix::fs::Access::WRITE_OK) {
-        return Verdict::Error(format!("{shown} cannot be written to: {error}"));
-    }
-    match rustix::fs::statvfs(directory) {
-        Err(error) => Verdict::Error(format!("{shown} cannot be looked at: {error}")),
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            let told = format!("{} MiB free in {shown}", free >> 20);
-            if free < LEAST_FREE { Verdict::Unhealthy(told) } else { Verdict::Healthy(told) }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_is_looked_at() {
-        let directory = tempfile::tempdir().unwrap();
-        let Verdict::Healthy(told) = look(directory.path()) else { panic!("no room for tests") };
-        assert!(told.contains("MiB free in"), "{told}");
-        let gone = look(&directory.path().join("gone"));
-        assert!(matches!(&gone, Verdict::Error(told) if told.contains("cannot be written to")), "{gone:?}");
     }
 }

@@ -1,38 +1,13 @@
 //! One entry: what is known of a component, and the loop that keeps asking.
 
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
-use tokio::sync::watch;
 
-use crate::backend::Health;
-use crate::observe::health::{Ask, Policy, Verdict};
-
-/// How something fares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not asked yet.
-    Unknown,
-    Healthy,
-    /// Seen, and not as it should be.
-    Unhealthy,
-    /// Cannot be seen.
-    Error,
-}
-
-impl State {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::Error => "error",
-        }
-    }
-}
+use crate::observe::health::{Ask, Policy, State, Told, Verdict};
 
 /// What is known of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,41 +24,40 @@ pub struct Report {
     pub took: Option<Duration>,
     /// Checks in a row that failed.
     pub consecutive_failures: u32,
+    /// How often it is asked, and for how long; absent where it tells by itself.
+    pub policy: Option<Policy>,
 }
 
 /// Where a report comes from.
-#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: Arc<str>,
     group: &'static str,
     source: Source,
 }
 
-#[derive(Debug)]
 enum Source {
-    Watched(watch::Receiver<Health>),
+    /// It says so whenever somebody looks.
+    Tells(Tell),
     Checked(Mutex<Report>),
 }
 
+/// Says how something fares, at once.
+pub(super) type Tell = Box<dyn Fn() -> Told + Send + Sync>;
+
 impl Entry {
-    pub(super) fn watched(name: Arc<str>, group: &'static str, health: watch::Receiver<Health>) -> Arc<Self> {
-        Arc::new(Self { name, group, source: Source::Watched(health) })
+    pub(super) fn telling(name: Arc<str>, group: &'static str, tell: Tell) -> Arc<Self> {
+        Arc::new(Self { name, group, source: Source::Tells(tell) })
     }
 
-    pub(super) fn checked(name: Arc<str>, group: &'static str) -> Arc<Self> {
-        let unknown = Report::told(name.clone(), group, State::Unknown, String::new());
+    pub(super) fn checked(name: Arc<str>, group: &'static str, policy: Policy) -> Arc<Self> {
+        let mut unknown = Report::told(name.clone(), group, Told::unknown(""));
+        unknown.policy = Some(policy);
         Arc::new(Self { name, group, source: Source::Checked(Mutex::new(unknown)) })
     }
 
     pub(super) fn report(&self) -> Report {
         match &self.source {
-            Source::Watched(health) => {
-                let (state, details) = match &*health.borrow() {
-                    Health::Healthy => (State::Healthy, String::new()),
-                    Health::Degraded(why) => (State::Unhealthy, why.clone()),
-                };
-                Report::told(self.name.clone(), self.group, state, details)
-            }
+            Source::Tells(tell) => Report::told(self.name.clone(), self.group, tell()),
             Source::Checked(report) => report.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -128,8 +102,15 @@ impl Entry {
 }
 
 impl Report {
-    fn told(name: Arc<str>, group: &'static str, state: State, details: String) -> Self {
-        Self { name, group, state, details, last_check: None, took: None, consecutive_failures: 0 }
+    fn told(name: Arc<str>, group: &'static str, Told { state, details }: Told) -> Self {
+        let (last_check, took, consecutive_failures, policy) = (None, None, 0, None);
+        Self { name, group, state, details, last_check, took, consecutive_failures, policy }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Entry").field(&self.report()).finish()
     }
 }
 

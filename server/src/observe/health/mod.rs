@@ -10,14 +10,17 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::backend::Health;
-use crate::observe::health::entry::Entry;
+use crate::observe::health::entry::{Entry, Tell};
 
-pub use entry::{Report, State};
+pub use entry::Report;
 pub use shown::Gauges;
+pub use told::{State, Told};
 
 mod configured;
+mod disk;
 mod entry;
 mod shown;
+mod told;
 
 /// How often something is asked, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,10 +106,21 @@ impl Drop for Running {
 const BUILT_IN: &str = "component";
 
 impl Registry {
-    /// Shows a component that tells by itself how it fares. Another one of the same name is replaced.
+    /// Shows a component that says how it fares whenever somebody looks, which must cost next to nothing. Another one
+    /// of the same name is replaced.
+    ///
+    /// What `tell` holds must not hold this registry in turn, by its metrics for example.
+    pub fn tells(&self, name: impl Into<Arc<str>>, tell: impl Fn() -> Told + Send + Sync + 'static) {
+        self.tells_in(BUILT_IN, name.into(), Box::new(tell));
+    }
+
+    /// Shows a component that is told how it fares.
     pub fn watch(&self, name: impl Into<Arc<str>>, health: watch::Receiver<Health>) {
-        let entry = Entry::watched(name.into(), BUILT_IN, health);
-        self.put(Registered { group: BUILT_IN, entry, running: None });
+        self.tells(name, move || Told::from(&*health.borrow()));
+    }
+
+    fn tells_in(&self, group: &'static str, name: Arc<str>, tell: Tell) {
+        self.put(Registered { group, entry: Entry::telling(name, group, tell), running: None });
     }
 
     /// Checks a component from now on. Needs a runtime. Another one of the same name is replaced.
@@ -164,7 +178,7 @@ impl Registry {
 }
 
 fn run(group: &'static str, check: Check) -> Registered {
-    let entry = Entry::checked(check.name, group);
+    let entry = Entry::checked(check.name, group, check.policy);
     let task = tokio::spawn(entry.clone().run(check.policy, check.ask));
     Registered { group, entry, running: Some(Running { policy: check.policy, subject: check.subject, task }) }
 }

@@ -9,7 +9,7 @@ use prometheus::{IntGaugeVec, Opts};
 use serde_json::{Map, Value, json};
 
 use crate::observe::health::configured::CONFIGURED;
-use crate::observe::health::{Registry, Report, State};
+use crate::observe::health::{Policy, Registry, Report, State};
 
 impl Report {
     /// What `/status` says of it under `checks`.
@@ -29,16 +29,27 @@ impl Report {
         if self.consecutive_failures > 0 {
             shown.insert("consecutiveFailures".into(), self.consecutive_failures.into());
         }
+        if let Some(Policy { period, timeout }) = self.policy {
+            // As the configuration says it.
+            shown.insert("interval".into(), written(period).into());
+            shown.insert("timeout".into(), written(timeout).into());
+        }
         Value::Object(shown)
     }
 
-    /// What `/status` says of it under `components`: two words for the whole, and why.
+    /// What `/status` says of it under `components`: a word for the whole, and what there is to say.
     #[must_use]
     pub fn to_component(&self) -> Value {
-        match self.state {
-            State::Healthy => json!({"health": "Healthy"}),
-            State::Unknown => json!({"health": "Unknown"}),
-            State::Unhealthy | State::Error => json!({"health": "Degraded", "message": self.details}),
+        let health = match self.state {
+            State::Healthy => "Healthy",
+            State::NotUsed => "Not used",
+            State::Unknown => "Unknown",
+            State::Unhealthy | State::Error => "Degraded",
+        };
+        if self.details.is_empty() {
+            json!({"health": health})
+        } else {
+            json!({"health": health, "message": self.details})
         }
     }
 
@@ -52,6 +63,11 @@ impl Report {
     pub fn is_failing(&self) -> bool {
         matches!(self.state, State::Unhealthy | State::Error)
     }
+}
+
+fn written(duration: Duration) -> String {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    mcp_server_config::Duration::from_millis(millis).to_string()
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -78,7 +94,7 @@ impl Gauges {
             registry: registry.clone(),
             healthy: gauges(
                 "mcp_server_health",
-                "1 where a component or check is healthy, 0 where it is not; nothing before it was asked",
+                "1 where a component or check is healthy, 0 where it is not; nothing where that is not known, or it is not used",
             ),
             last_check: gauges(
                 "mcp_server_health_last_check_timestamp_seconds",
@@ -100,7 +116,7 @@ impl Collector for Gauges {
         self.healthy.reset();
         self.last_check.reset();
         for report in self.registry.reports() {
-            if report.state != State::Unknown {
+            if !matches!(report.state, State::Unknown | State::NotUsed) {
                 let healthy = i64::from(report.state == State::Healthy);
                 self.healthy.with_label_values(&[&*report.name]).set(healthy);
             }

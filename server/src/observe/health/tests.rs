@@ -49,6 +49,8 @@ async fn a_check_runs_at_once_and_then_each_period() {
     let report = until_known(&registry, "a").await;
     assert_eq!((report.state, report.details.as_str()), (State::Healthy, "fine"));
     assert!(report.last_check.is_some() && report.took.is_some());
+    let shown = report.to_json();
+    assert_eq!((&shown["interval"], &shown["timeout"]), (&"1m".into(), &"5s".into()));
     assert_eq!(asked.load(Ordering::Relaxed), 1, "the next one is a minute away");
     registry.check(Check { policy: FAST, ..healthy("a", "x", &asked) });
     while asked.load(Ordering::Relaxed) < 10 {
@@ -137,6 +139,8 @@ async fn the_gauges_follow_and_leave_nothing_behind() {
     registry.watch("tells", told);
     until_known(&registry, "good").await;
     until_known(&registry, "bad").await;
+    registry.tells("idle", || Told::not_used("nobody asked for it"));
+    assert_eq!(registry.report("idle").unwrap().to_component()["health"], "Not used");
     let text = || prometheus::TextEncoder::new().encode_to_string(&metrics.gather()).unwrap();
     let shown = text();
     for line in [
@@ -146,6 +150,7 @@ async fn the_gauges_follow_and_leave_nothing_behind() {
     ] {
         assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
+    assert!(!shown.contains("idle"), "what is not used is neither well nor ill: {shown}");
     say.send_replace(Health::Degraded("slow".into()));
     registry.remove("bad");
     let shown = text();

@@ -37,7 +37,7 @@ fn a_request_and_its_end() {
         let mut entry = log.begin(Some([10, 0, 0, 1].into())).unwrap();
         let principal = Arc::new(principal("ci"));
         entry.caller(&Caller { principal: Some(principal), address: Some([10, 0, 0, 2].into()) });
-        entry.trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        entry.trace(Context::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
         entry.asked(CALL, "\"a\"", Some("greet"), Some(r#"{"name":"Ada","password":"p"}"#));
         entry.ended(CALL, "ok", Duration::from_micros(1234));
     });
@@ -104,7 +104,7 @@ fn what_callers_say_is_cut_and_cannot_break_a_line() {
     let lines = lines(&settings(RequestLogMode::All, LoggedArguments::Omit, 1), |log| {
         let mut entry = log.begin(None).unwrap();
         entry.asked(known, &id, Some(&name), None);
-        entry.trace("00-<script>-x");
+        entry.trace(Context::parse("00-<script>-x"));
         entry.ended(known, "invalid_params", Duration::ZERO);
     });
     assert_eq!(lines.len(), 2);

@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::Health;
+use crate::observe::health::Told;
 use crate::observe::metrics::Metrics;
-use crate::observe::telemetry::send::Sink;
+use crate::observe::telemetry::send::{Outlook, Sink};
 use crate::observe::trace::{Finished, WAITING};
 use crate::outbound::Client;
 
@@ -34,7 +34,7 @@ pub struct Telemetry {
     settings: watch::Sender<Settings>,
     spans: mpsc::Sender<Finished>,
     metrics: Arc<Metrics>,
-    health: watch::Receiver<Health>,
+    outlook: Outlook,
     stop: CancellationToken,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -46,7 +46,7 @@ impl Telemetry {
         let (spans, waiting) = mpsc::channel(WAITING);
         let (settings, follow) = watch::channel(settings);
         let stop = CancellationToken::new();
-        let (sinks, health) = send::sinks(client, metrics.registry());
+        let (sinks, outlook) = send::sinks(client, metrics.registry());
         let started = SystemTime::now();
         let teller = |sink| Teller {
             settings: follow.clone(),
@@ -61,7 +61,7 @@ impl Telemetry {
         tasks.spawn(teller(otlp_metrics).otlp_metrics());
         tasks.spawn(teller(otlp_traces).otlp_traces(waiting));
         let telemetry =
-            Self { settings, spans, metrics: metrics.clone(), health, stop, tasks: Mutex::new(tasks) };
+            Self { settings, spans, metrics: metrics.clone(), outlook, stop, tasks: Mutex::new(tasks) };
         telemetry.trace();
         Arc::new(telemetry)
     }
@@ -78,10 +78,15 @@ impl Telemetry {
         }
     }
 
-    /// Whether those who are to be told can be told.
-    #[must_use]
-    pub fn health(&self) -> watch::Receiver<Health> {
-        self.health.clone()
+    /// What says whether those who are to be told can be told. It holds none of the metrics.
+    pub fn told(&self) -> impl Fn() -> Told + Send + Sync + use<> {
+        let (settings, outlook) = (self.settings.subscribe(), self.outlook.clone());
+        move || match settings.borrow().sinks() {
+            sinks if sinks.is_empty() => {
+                Told::not_used("neither metrics.pushGateway nor metrics.otlp says where to send")
+            }
+            sinks => outlook.told(sinks.join(", ")),
+        }
     }
 
     /// Says what is left to say, for at most two seconds.

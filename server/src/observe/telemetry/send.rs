@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backend::Health;
+use crate::observe::health::Told;
 use crate::outbound::{Client, Guard, Terms};
 use crate::reload::chain;
 
@@ -39,8 +40,28 @@ struct Troubles {
     health: watch::Sender<Health>,
 }
 
+/// How all sinks fare together.
+#[derive(Clone, Debug)]
+pub(super) struct Outlook {
+    health: watch::Receiver<Health>,
+    sent: [IntCounter; 3],
+}
+
+impl Outlook {
+    /// As `to` says while nothing is wrong and something was sent.
+    pub(super) fn told(&self, to: String) -> Told {
+        match &*self.health.borrow() {
+            Health::Degraded(why) => Told::unhealthy(why.as_str()),
+            Health::Healthy if self.sent.iter().all(|sent| sent.get() == 0) => {
+                Told::unknown(format!("{to}; nothing was sent yet"))
+            }
+            Health::Healthy => Told::healthy(to),
+        }
+    }
+}
+
 /// All sinks, and how they fare together.
-pub(super) fn sinks(client: &Client, registry: &Registry) -> ([Sink; 3], watch::Receiver<Health>) {
+pub(super) fn sinks(client: &Client, registry: &Registry) -> ([Sink; 3], Outlook) {
     let messages = IntCounterVec::new(
         Opts::new(
             "mcp_server_telemetry_exports_total",
@@ -50,8 +71,8 @@ pub(super) fn sinks(client: &Client, registry: &Registry) -> ([Sink; 3], watch::
     )
     .expect(NAMES);
     registry.register(Box::new(messages.clone())).expect(NAMES);
-    let (health, told) = watch::channel(Health::Healthy);
-    let troubles = Arc::new(Troubles { now: Mutex::default(), health });
+    let (tell, health) = watch::channel(Health::Healthy);
+    let troubles = Arc::new(Troubles { now: Mutex::default(), health: tell });
     let sink = |name| Sink {
         name,
         client: client.clone(),
@@ -59,7 +80,9 @@ pub(super) fn sinks(client: &Client, registry: &Registry) -> ([Sink; 3], watch::
         failed: messages.with_label_values(&[name, "failure"]),
         troubles: troubles.clone(),
     };
-    (SINKS.map(sink), told)
+    let sinks = SINKS.map(sink);
+    let sent = [0, 1, 2].map(|index: usize| sinks[index].sent.clone());
+    (sinks, Outlook { health, sent })
 }
 
 impl Sink {

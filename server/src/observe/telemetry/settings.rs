@@ -60,6 +60,25 @@ impl Settings {
         });
         Ok(Self { push, otlp: otlp(config, environment)? })
     }
+
+    /// What is sent to which hosts.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<String> {
+        let otlp = self.otlp.as_ref();
+        let sinks = [
+            ("metrics", self.push.as_ref().map(|push| push.url.as_str())),
+            ("metrics", otlp.and_then(|otlp| otlp.metrics_url.as_deref())),
+            ("traces", otlp.and_then(|otlp| otlp.traces_url.as_deref())),
+        ];
+        sinks.into_iter().filter_map(|(what, url)| Some(format!("{what} to {}", host(url?)))).collect()
+    }
+}
+
+/// Host and port of a URL: the rest may hold what is nobody else's business.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
 }
 
 fn otlp(config: &ServiceConfig, environment: &Environment) -> Result<Option<Otlp>, TelemetryError> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use mcp_server_config::Performance;
 use mcp_server_config::compile::http::HeaderSource;
-use mcp_server_config::compile::{CompiledTool, HttpProgram};
+use mcp_server_config::compile::{Body, CompiledTool, CompiledTools, HttpProgram};
 use prometheus::Registry;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -56,6 +56,16 @@ impl Asker {
     ) -> Self {
         let batcher = Batcher::new(client.clone(), &performance.batching, registry);
         Self { client, secrets, batcher: Arc::new(batcher) }
+    }
+
+    /// Has the upstreams of these tools shown, asked or not.
+    pub(super) fn declare(&self, tools: &CompiledTools) {
+        let origins = tools.iter().filter_map(|tool| match tool.body() {
+            Body::Http(program) => program.url.literal_origin(),
+            _ => None,
+        });
+        let origins: Vec<_> = origins.collect();
+        self.client.declare(origins.iter().map(String::as_str));
     }
 
     pub(super) fn reconfigure(&self, performance: &Performance) {
@@ -137,7 +147,7 @@ fn filled(
 }
 
 fn mapped(tool: &Arc<CompiledTool>, given: Given) -> Asked {
-    let mcp_server_config::compile::Body::Http(program) = tool.body() else {
+    let Body::Http(program) = tool.body() else {
         return Asked::Done(answer::error("The tool has changed."));
     };
     if let Some(error) = batch::failed(program, &given) {
@@ -148,7 +158,7 @@ fn mapped(tool: &Arc<CompiledTool>, given: Given) -> Asked {
     }
     let tool = tool.clone();
     Asked::Later(Box::new(move || match tool.body() {
-        mcp_server_config::compile::Body::Http(program) => given.answer(&tool, &program.result),
+        Body::Http(program) => given.answer(&tool, &program.result),
         _ => answer::error("The tool has changed."),
     }))
 }
