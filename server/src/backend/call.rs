@@ -1,12 +1,15 @@
 //! What is asked of a backend, and what surrounds it.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Events, QuestionKind};
+use super::{CallError, Events, QuestionKind};
 use crate::auth::principal::Caller;
 use crate::protocol::raw::Raw;
 
@@ -133,13 +136,35 @@ pub struct Cx {
     pub events: Events,
     /// Present where the request is part of a trace.
     pub trace: Option<Arc<Trace>>,
+    /// Present where the call itself takes no room: whoever makes one request of several calls takes room for that.
+    pub room: Option<Arc<dyn Room>>,
 }
+
+/// Room for one request to somebody else, among all that this server does at once.
+pub trait Room: fmt::Debug + Send + Sync {
+    /// Waits for room, until `until` at most. It is given back when what this returns is dropped.
+    ///
+    /// # Errors
+    /// Where there is none, and will be none in time.
+    fn take(self: Arc<Self>, until: Instant) -> BoxFuture<'static, Result<Taken, CallError>>;
+}
+
+/// Room that is taken.
+pub type Taken = Box<dyn Any + Send>;
 
 impl Cx {
     /// The surroundings of a call whose client can do nothing special and hears of nothing but the answer.
     #[must_use]
     pub fn new(caller: Caller, deadline: Instant, cancel: CancellationToken) -> Self {
-        Self { caller, client: Client::default(), deadline, cancel, events: Events::default(), trace: None }
+        Self {
+            caller,
+            client: Client::default(),
+            deadline,
+            cancel,
+            events: Events::default(),
+            trace: None,
+            room: None,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub mod program;
 pub mod router;
 pub mod tools;
 
-pub use call::{Call, Client, Completion, Cx, Reference, Replies, Target, Trace};
+pub use call::{Call, Client, Completion, Cx, Reference, Replies, Room, Taken, Target, Trace};
 pub use catalogue::{Catalogue, Entry, ResourceEntry, TemplateEntry};
 pub use events::{Events, LogLevel, NOTICES, Progress};
 pub use outcome::{Answer, CallError, Hints, Outcome, Question, QuestionKind, Questions};

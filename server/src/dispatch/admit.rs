@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use prometheus::Registry;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::{CallError, Room, Taken};
 use crate::dispatch::gate::{Gate, NoRoom, Pass};
 use crate::dispatch::snapshot::Snapshot;
 use crate::observe::queues::{Queues, Which};
@@ -31,6 +33,25 @@ pub struct Patience {
     pub queue_timeout: Duration,
     /// Whether a call is refused at once that would wait in vain.
     pub adaptive: bool,
+}
+
+/// Room for a request that a backend makes of several calls.
+#[derive(Debug)]
+struct Later {
+    admission: Arc<Admission>,
+    gate: Option<Arc<Gate>>,
+    patience: Patience,
+}
+
+impl Room for Later {
+    fn take(self: Arc<Self>, until: Instant) -> BoxFuture<'static, Result<Taken, CallError>> {
+        Box::pin(async move {
+            // Nobody takes it back by itself: it is for several.
+            let never = CancellationToken::new();
+            let permit = self.admission.take(self.gate.as_ref(), self.patience, until, &never).await;
+            permit.map(|permit| Box::new(permit) as Taken).map_err(|_busy| CallError::Overloaded)
+        })
+    }
 }
 
 /// What a call holds while a backend works on it.
@@ -94,6 +115,11 @@ impl Admission {
             None => Box::pin(self.wait(&self.calls, Which::Server, patience, deadline, cancel)).await?,
         };
         Ok(Permit { _of_server: of_server, _of_tool: of_tool })
+    }
+
+    /// What a call needs, to be taken by whoever makes one request of several calls.
+    pub(super) fn later(self: &Arc<Self>, gate: Option<&Arc<Gate>>, patience: Patience) -> Arc<dyn Room> {
+        Arc::new(Later { admission: self.clone(), gate: gate.cloned(), patience })
     }
 
     /// The same before a body is read: refuses what would wait in vain for the gate of the server.

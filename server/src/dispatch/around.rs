@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::sync::mpsc::Sender;
 
 use crate::backend::{Client, Events, LogLevel, Trace};
@@ -61,8 +61,14 @@ pub(super) fn origin<'a>(meta: &'a Meta<'_>, headers: Option<&'a HeaderMap>, id:
 
 /// `traceparent` and `tracestate` of the headers.
 pub(super) fn of_headers(headers: Option<&HeaderMap>) -> (Option<&str>, Option<&str>) {
+    const PARENT: HeaderName = HeaderName::from_static("traceparent");
+    const STATE: HeaderName = HeaderName::from_static("tracestate");
     let header = |name| headers?.get(name)?.to_str().ok();
-    (header("traceparent"), header("tracestate"))
+    match header(&PARENT) {
+        // Most are part of none, and without a parent there is no state.
+        None => (None, None),
+        parent => (parent, header(&STATE)),
+    }
 }
 
 /// Where what the request causes stands in a trace: below its own span if it has one, else where the caller stands.

@@ -47,7 +47,8 @@ pub(super) enum Ended {
 
 /// What a call holds until the backend is done with it, be the caller there or not.
 struct Held {
-    _permit: Permit,
+    /// None where room is taken for several calls together.
+    _permit: Option<Permit>,
     _body: Option<Share>,
 }
 
@@ -103,14 +104,21 @@ impl Dispatcher {
             caller: arrival.caller.clone(),
             deadline,
             cancel: cancel.clone(),
+            room: None,
         };
         let call = Call { target: target.clone(), arguments, replies };
         let question = cached::question(snapshot, tool, &call, &cx);
         let (backend, share, patience) = (self.backend().clone(), arrival.share, snapshot.patience);
         let gate = tool.and_then(|tool| tool.gate.as_ref());
+        let gathers = tool.is_some_and(|tool| tool.gathers);
+        let cx = Cx { room: gathers.then(|| self.admission.later(gate, patience)), ..cx };
         let (ended, from) = match question {
             None => {
-                let permit = self.admission.take(gate, patience, deadline, &cancel).await?;
+                let permit = if gathers {
+                    None
+                } else {
+                    Some(self.admission.take(gate, patience, deadline, &cancel).await?)
+                };
                 let held = Held { _permit: permit, _body: share };
                 (run(backend, call, cx, held, deadline, &cancel).await, None)
             }
@@ -118,7 +126,11 @@ impl Dispatcher {
                 let (admission, gate) = (self.admission.clone(), gate.cloned());
                 let ask = |taken_back: CancellationToken| {
                     let work = async move {
-                        let permit = admission.take(gate.as_ref(), patience, deadline, &taken_back).await;
+                        let permit = if gathers {
+                            Ok(None)
+                        } else {
+                            admission.take(gate.as_ref(), patience, deadline, &taken_back).await.map(Some)
+                        };
                         let held = match permit {
                             Ok(permit) => Held { _permit: permit, _body: share },
                             Err(fault) => return Ended::Refused(fault),

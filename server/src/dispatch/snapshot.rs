@@ -77,6 +77,8 @@ pub struct Tool {
     pub concurrency: Option<usize>,
     /// Where calls of it wait, if it has a limit of its own. Set when the snapshot is put in force.
     pub gate: Option<Arc<gate::Gate>>,
+    /// Several calls of it may be one request to an upstream, and only that counts as work.
+    pub gathers: bool,
     /// How its answers are kept, where they may be.
     pub cache: Option<CachePolicy>,
 }
@@ -188,8 +190,15 @@ fn tool(entry: &Entry, service: &ServiceConfig) -> Tool {
             .and_then(|entry| entry.concurrency)
             .map(|most| most as usize),
         gate: None,
+        gathers: service.performance.batching.is_on() && may_gather(service, &entry.name),
         cache: CachePolicy::of(service, &entry.name, entry.definition.bytes()),
     }
+}
+
+/// Whether several calls of the tool fit into one request.
+fn may_gather(service: &ServiceConfig, name: &str) -> bool {
+    let tool = service.tools.iter().find(|tool| tool.name == name);
+    tool.and_then(|tool| tool.http.as_ref()).is_some_and(|http| http.batch.is_some())
 }
 
 /// Headers that every web page may send.

@@ -10,7 +10,7 @@ use mcp_server::environment::Environment;
 use mcp_server::outbound::Client;
 use mcp_server::protocol::raw::Raw;
 use mcp_server_config::compile::compile;
-use mcp_server_config::{Origin, ServiceConfig, load, validate};
+use mcp_server_config::{Origin, ServerConfig, load, validate};
 use prometheus::{Registry, TextEncoder};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -25,11 +25,12 @@ pub(crate) struct Tools {
     pub(crate) registry: Registry,
 }
 
-fn config(document: &Value) -> ServiceConfig {
+/// The configuration in a document, which is valid.
+pub(crate) fn config(document: &Value) -> ServerConfig {
     let origin = Origin { name: "test".into(), text: document.to_string() };
     let config = load(&origin, []).unwrap().config;
     assert_eq!(validate(&config), []);
-    config.service
+    config
 }
 
 impl Tools {
@@ -38,7 +39,7 @@ impl Tools {
     }
 
     pub(crate) fn with(document: &Value, authority: Option<&Authority>) -> Self {
-        let config = config(document);
+        let config = config(document).service;
         let registry = Registry::new();
         let bundle = authority.map(|authority| authority.bundle.as_path());
         let reach = Reach {

@@ -172,9 +172,19 @@ async fn serve(
     let keys = Keyring::new(&[Key::new("ci", "key-of-ci"), Key::new("ops", "key-of-ops")]);
     let catalogue = backend.catalogue.borrow().clone();
     let snapshot = Snapshot::new(Arc::new(config), Arc::new(keys), &catalogue);
-    let metrics = Arc::new(Metrics::new());
-    let dispatcher = Arc::new(Dispatcher::new(backend.clone(), snapshot, metrics.clone()));
+    let dispatcher = Arc::new(Dispatcher::new(backend.clone(), snapshot, Arc::new(Metrics::new())));
     tokio::spawn(dispatcher.redis.clone().keep(Environment::default(), CancellationToken::new()));
+    let (address, serving) = open(&dispatcher, patience, max_connections, body_within).await;
+    Server { address, backend, dispatcher, serving }
+}
+
+/// Opens a port for a dispatcher of the test's own.
+pub(crate) async fn open(
+    dispatcher: &Arc<Dispatcher>,
+    patience: Patience,
+    max_connections: usize,
+    body_within: Duration,
+) -> (SocketAddr, Serving) {
     let lifecycle = Arc::new(Lifecycle::new());
     lifecycle.enter(Stage::Ready);
     let door = Door::new(dispatcher.clone(), lifecycle, "/mcp".to_owned()).with_body_within(body_within);
@@ -184,12 +194,12 @@ async fn serve(
     let settings = Settings {
         max_connections,
         patience,
-        open: Some(metrics.connections.clone()),
-        accepted: Some(metrics.connections_total.clone()),
+        open: Some(dispatcher.metrics.connections.clone()),
+        accepted: Some(dispatcher.metrics.connections_total.clone()),
     };
     let serving =
         listener.serve(move |request, peer, busy| door.clone().serve(request, peer, busy), settings);
-    Server { address, backend, dispatcher, serving }
+    (address, serving)
 }
 
 impl Server {

@@ -7,8 +7,15 @@ use http::Request;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::declared::{Tools, cx};
-use crate::harness::reaches;
+use mcp_server::backend::Backend as _;
+use mcp_server::dispatch::Dispatcher;
+use mcp_server::dispatch::snapshot::Snapshot;
+use mcp_server::http::body::ARRIVAL;
+use mcp_server::http::pulse::Patience;
+use mcp_server::observe::metrics::Metrics;
+
+use crate::declared::{Tools, config, cx};
+use crate::harness::{call, eventually, open, reaches};
 use crate::upstream::{Upstream, text};
 
 /// An upstream of lists: doubles numbers, and waits at the gate.
@@ -180,4 +187,36 @@ async fn results_that_do_not_match_the_items_are_nobodys() {
     assert!(tools.error("none", json!({})).await.contains("no list of results"));
     assert!(tools.error("broken", json!({})).await.contains("500"));
     assert_eq!(upstream.seen.last().body().as_ref(), b"[{}]");
+}
+
+#[tokio::test]
+async fn calls_that_share_a_request_take_room_for_one() {
+    let gate = Arc::new(Semaphore::new(0));
+    let upstream = doubling(gate.clone()).await;
+    let mut document = batching(&upstream, json!({"mode": "On", "maxSize": 4, "maxDelay": "10s"}));
+    document["auth"] = json!({"mode": "Disabled"});
+    document["rateLimit"] = json!({"mode": "Off"});
+    // Room for one request at a time, and one that waits.
+    document["performance"]["maxConcurrentRequests"] = json!(1);
+    document["performance"]["maxQueued"] = json!(1);
+    let tools = Tools::new(&document).tools;
+    let catalogue = tools.catalogue().borrow().clone();
+    let snapshot = Snapshot::new(Arc::new(config(&document)), Arc::default(), &catalogue);
+    let dispatcher = Arc::new(Dispatcher::new(tools, snapshot, Arc::new(Metrics::new())));
+    let (address, _serving) = open(&dispatcher, Patience::default(), 100, ARRIVAL).await;
+    let calls = dispatcher.admission.calls();
+    let ask = |n: i64| tokio::spawn(async move { call(address, "double", json!({"n": n})).await });
+    let first = ask(1);
+    reaches(&upstream.seen.begun, 1).await;
+    // As many as fit into a request, which waits for room: each by itself, three of them would have been refused.
+    let four = [2, 3, 4, 5].map(ask);
+    eventually("the four wait as one", async || calls.waiting() == 1).await;
+    assert_eq!(calls.used(), 1);
+    gate.add_permits(2);
+    assert_eq!(first.await.unwrap().result()["structuredContent"], json!({"double": 2}));
+    for (n, answer) in (2..).zip(four) {
+        assert_eq!(answer.await.unwrap().result()["structuredContent"], json!({"double": 2 * n}));
+    }
+    assert_eq!(sizes(&upstream), [1, 4]);
+    assert_eq!(*upstream.seen.most.borrow(), 1, "never two requests at once");
 }

@@ -28,7 +28,7 @@ use super::super::{answer, failure::shortened};
 use super::map::{Given, part};
 use super::{ask, identity, sentence};
 use crate::auth::principal::Caller;
-use crate::backend::Answer;
+use crate::backend::{Answer, CallError, Room, Taken};
 use crate::outbound::{Client, Terms};
 use crate::protocol::raw::Raw;
 
@@ -48,10 +48,23 @@ pub(super) struct Shared {
 pub(super) struct Item {
     pub(super) body: String,
     pub(super) deadline: Instant,
+    /// Where room for a request is taken, if it is limited.
+    pub(super) room: Option<Arc<dyn Room>>,
 }
 
 /// The answer to one item, or a sentence on why there is none.
 type Outcome = Result<Response<Bytes>, String>;
+
+/// Takes room for one request, where it is limited.
+///
+/// # Errors
+/// Where there is none, and will be none in time.
+pub(super) async fn room(room: Option<&Arc<dyn Room>>, until: Instant) -> Result<Option<Taken>, CallError> {
+    match room {
+        Some(room) => room.clone().take(until).await.map(Some),
+        None => Ok(None),
+    }
+}
 
 /// Digest of everything that calls have in common: it holds no secret that could be read.
 type Key = [u8; 32];
@@ -94,7 +107,7 @@ struct Group {
 #[derive(Debug)]
 struct Waiting {
     item: Item,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<Result<Outcome, CallError>>,
 }
 
 /// Why calls were sent off.
@@ -134,11 +147,19 @@ impl Batcher {
     }
 
     /// Asks for one item, perhaps together with others.
-    pub(super) async fn ask(self: &Arc<Self>, shared: Shared, caller: &Caller, item: Item) -> Outcome {
+    ///
+    /// # Errors
+    /// Where there was no room for the request.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        shared: Shared,
+        caller: &Caller,
+        item: Item,
+    ) -> Result<Outcome, CallError> {
         let key = key(&shared, caller);
         let (answer, answered) = oneshot::channel();
         self.add(key, shared, Waiting { item, answer });
-        answered.await.unwrap_or_else(|_| Err("The request to the upstream was given up.".to_owned()))
+        answered.await.unwrap_or_else(|_| Ok(Err("The request to the upstream was given up.".to_owned())))
     }
 
     fn add(self: &Arc<Self>, key: Key, shared: Shared, waiting: Waiting) {
@@ -258,10 +279,12 @@ async fn run(client: &Client, shared: &Shared, waiting: Vec<Waiting>) {
     let Some(shape) = &program.batch else { return };
     let deadline = waiting.iter().map(|waiting| waiting.item.deadline).max();
     let terms = Terms { deadline: deadline.unwrap_or(shared.terms.deadline), ..shared.terms };
+    // All of them would take the same.
+    let room = waiting.first().and_then(|waiting| waiting.item.room.clone());
     let (items, mut answers): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|waiting| (waiting.item.body, waiting.answer)).unzip();
     let outcomes = {
-        let asked = asked(client, program, shape, shared, &items, terms);
+        let asked = asked(client, program, shape, shared, &items, terms, room.as_ref());
         let all_gone = join_all(answers.iter_mut().map(oneshot::Sender::closed));
         tokio::select! {
             outcomes = asked => outcomes,
@@ -282,19 +305,23 @@ async fn asked(
     shared: &Shared,
     items: &[String],
     terms: Terms,
-) -> Vec<Outcome> {
-    let together = send(client, program, shape, shared, items, terms).await;
+    limited: Option<&Arc<dyn Room>>,
+) -> Vec<Result<Outcome, CallError>> {
+    let together = match room(limited, terms.deadline).await {
+        Ok(_room) => send(client, program, shape, shared, items, terms).await,
+        Err(busy) => return vec![Err(busy); items.len()],
+    };
     // These say that nothing was done, because of what was sent: perhaps because of one item.
     let refused = matches!(&together, Ok(response) if matches!(response.status().as_u16(), 400 | 413 | 422));
     if refused && items.len() > 1 {
         let each = items.iter().map(async |item| {
-            let alone = std::slice::from_ref(item);
-            let outcome = send(client, program, shape, shared, alone, terms).await;
-            split(shape, outcome, 1).remove(0)
+            let _room = room(limited, terms.deadline).await?;
+            let outcome = send(client, program, shape, shared, std::slice::from_ref(item), terms).await;
+            Ok(split(shape, outcome, 1).remove(0))
         });
         return join_all(each).await;
     }
-    split(shape, together, items.len())
+    split(shape, together, items.len()).into_iter().map(Ok).collect()
 }
 
 async fn send(

@@ -99,9 +99,11 @@ impl Asker {
         let outcome = match (&program.batch, body) {
             (Some(_), Some(body)) => {
                 let shared = SharedRequest { tool: tool.clone(), request: filled.request, terms };
-                self.batcher.ask(shared, &cx.caller, Item { body, deadline }).await
+                let item = Item { body, deadline, room: cx.room.clone() };
+                self.batcher.ask(shared, &cx.caller, item).await?
             }
             (_, body) => {
+                let _room = batch::room(cx.room.as_ref(), deadline).await?;
                 let mut request = filled.request;
                 *request.body_mut() = body.map_or_else(Bytes::new, Bytes::from);
                 self.one(program, request, terms).await
