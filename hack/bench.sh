@@ -18,8 +18,8 @@ profile_dir=$profile
 built=${CARGO_TARGET_DIR:-target}/$triple/$profile_dir
 
 build() {
-  # Static, as the images are: the C library's allocator is part of what is measured.
-  CARGO_ENCODED_RUSTFLAGS='-Ctarget-feature=+crt-static' \
+  # As for the images (hack/image.sh): the C library's allocator, and what is mapped at start, are part of what is measured.
+  CARGO_ENCODED_RUSTFLAGS=$'-Ctarget-feature=+crt-static\x1f-Clink-arg=-Wl,-z,pack-relative-relocs' \
     cargo build --quiet --locked --profile "$profile" --target "$triple" "$@"
 }
 
