@@ -143,7 +143,8 @@ pub struct Call {
     #[arg(long, default_value = "http://127.0.0.1:8080/mcp", env = "MCP_URL")]
     pub url: String,
     /// The API key. Without it: MCP_API_KEY, then the keys of --config, then those of the server that was started here
-    #[arg(long)]
+    // One in 64 keys begins with a dash.
+    #[arg(long, allow_hyphen_values = true)]
     pub key: Option<String>,
     /// A configuration whose API keys to use
     #[arg(long, value_name = "FILE")]
@@ -196,5 +197,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_key_may_begin_with_a_dash() {
+        let cli = Cli::try_parse_from(["mcp-server", "call", "t", "--key", "-Ab_c", "{}"]).unwrap();
+        assert!(format!("{cli:?}").contains("-Ab_c"), "{cli:?}");
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_server_config::{ServerConfig, needs_restart};
+use tokio::time::Instant;
 
 use crate::auth::access::Grants;
 use crate::auth::obtain::{ObtainError, Obtained, obtain_again};
@@ -190,7 +191,10 @@ impl Reloader {
             parts.config = config;
         });
         let live = self.live.parts().config;
+        // What asks others has changed: whom nobody asks any more is nothing to worry about.
+        let now_asking = Instant::now();
         self.health.follow(&live, &self.outbound, self.live.dispatcher().backend());
+        self.outbound.forget(now_asking);
         self.seen.keys_file = obtained.file;
         self.seen.keys = self.read_keys();
         tracing::info!(

@@ -47,7 +47,7 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 const MAX_UPSTREAMS: usize = 256;
 /// How often unused connections are looked for.
 const REAP: Duration = Duration::from_secs(10);
-/// For how long an upstream is remembered that nobody asks and no tool names.
+/// For how long an upstream is shown that nobody asks and no tool names.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// What a request puts up with.
@@ -70,6 +70,23 @@ impl Terms {
     }
 }
 
+/// Which upstreams are worth telling of.
+#[derive(Debug, Default)]
+struct Known {
+    /// Those that tools name, whether anybody asks them or not.
+    declared: HashSet<Target>,
+    /// Of the others, those that were asked since then.
+    since: Option<Instant>,
+}
+
+impl Known {
+    fn has(&self, upstream: &Upstream) -> bool {
+        let recently =
+            |asked: Instant| self.since.is_none_or(|since| asked >= since) && asked.elapsed() < REMEMBERED;
+        self.declared.contains(&upstream.target) || upstream.asked().is_some_and(recently)
+    }
+}
+
 /// Sends requests. Cheap to clone; all clones share connections and settings.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Shared>);
@@ -81,8 +98,7 @@ struct Shared {
     /// Connections for each upstream.
     limit: AtomicUsize,
     upstreams: Mutex<HashMap<Target, Arc<Upstream>>>,
-    /// Those that the configuration names, and that are remembered whether anybody asks them or not.
-    declared: Mutex<HashSet<Target>>,
+    known: Mutex<Known>,
     metrics: stats::Metrics,
     reaper: OnceLock<()>,
 }
@@ -99,7 +115,7 @@ impl Client {
             policy: ArcSwap::from_pointee(Policy::new(&config.outbound)),
             limit: AtomicUsize::new(config.performance.connection_pool_size()),
             upstreams: Mutex::default(),
-            declared: Mutex::default(),
+            known: Mutex::default(),
             metrics: stats::Metrics::register(registry),
             reaper: OnceLock::new(),
         })))
@@ -158,7 +174,7 @@ impl Client {
         read_json(upstream, &response)
     }
 
-    /// Remembers the hosts of these URLs from now on, asked or not, and no others that nobody asks.
+    /// Shows the hosts of these URLs from now on, asked or not, instead of those that were named before.
     pub fn declare<'a>(&self, urls: impl Iterator<Item = &'a str>) {
         // What is no URL fails when it is asked.
         let targets = urls.filter_map(|url| Target::of(&url.parse().ok()?, Guard::Configured).ok());
@@ -166,9 +182,12 @@ impl Client {
         for target in &targets {
             self.0.upstream(target.clone());
         }
-        *self.0.declared.lock().unwrap_or_else(PoisonError::into_inner) = targets;
-        // Whoever else is still wanted is asked again soon.
-        self.0.reap(Duration::ZERO);
+        self.0.known().declared = targets;
+    }
+
+    /// Shows no others any more but those that were asked since.
+    pub fn forget(&self, asked_before: Instant) {
+        self.0.known().since = Some(asked_before);
     }
 
     /// How the upstreams fare, all together.
@@ -189,10 +208,14 @@ impl Client {
         }
     }
 
-    /// Every upstream that is remembered, by name.
+    /// Every upstream that is known, by name.
     #[must_use]
     pub fn upstreams(&self) -> Vec<UpstreamStatus> {
-        let mut all: Vec<_> = self.0.upstreams().values().map(|upstream| upstream.status()).collect();
+        let known = self.0.known();
+        let upstreams = self.0.upstreams();
+        let shown = upstreams.values().filter(|upstream| known.has(upstream));
+        let mut all: Vec<_> = shown.map(|upstream| upstream.status()).collect();
+        drop((upstreams, known));
         all.sort_by(|one, other| one.upstream.cmp(&other.upstream));
         all
     }
@@ -227,16 +250,18 @@ impl Shared {
         upstream
     }
 
-    /// Closes what was unused for too long, and forgets whom nobody has asked for so long.
-    fn reap(&self, remembered: Duration) {
-        let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Nothing panics while it is held.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what was unused for too long, and lets go of upstreams that are neither used nor known.
+    fn reap(&self) {
+        let known = self.known();
         self.upstreams().retain(|target, upstream| {
             upstream.reap();
-            let stays = match target.guard {
-                Guard::Configured => declared.contains(target) || !upstream.is_unasked(remembered),
-                // Hosts that were learned come and go.
-                Guard::Learned => !upstream.is_unused(),
-            };
+            // Hosts that were learned come and go.
+            let stays = !upstream.is_unused() || (target.guard == Guard::Configured && known.has(upstream));
             if !stays {
                 self.metrics.forget(&upstream.counted);
             }
@@ -249,7 +274,7 @@ async fn reap(shared: Weak<Shared>) {
     loop {
         tokio::time::sleep(REAP).await;
         let Some(shared) = shared.upgrade() else { return };
-        shared.reap(REMEMBERED);
+        shared.reap();
     }
 }
 

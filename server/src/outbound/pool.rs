@@ -54,8 +54,10 @@ struct State {
     /// Whether it ever was well.
     answered: bool,
     last_error: Option<String>,
-    /// When the last request ended, for reckoning and for people.
-    ended: Option<(Instant, SystemTime)>,
+    /// When somebody asked last.
+    asked: Option<Instant>,
+    /// When the last request ended.
+    ended: Option<SystemTime>,
     requests: u64,
     failures: u64,
     waits: u64,
@@ -108,7 +110,11 @@ impl Upstream {
 
     /// Takes a permit, waiting for one where all are taken.
     pub(super) async fn permit(self: &Arc<Self>, deadline: Instant) -> Result<Permit, OutboundError> {
-        lock(&self.state).requests += 1;
+        {
+            let mut state = lock(&self.state);
+            state.requests += 1;
+            state.asked = Some(Instant::now());
+        }
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -162,9 +168,9 @@ impl Upstream {
         self.open.load(Ordering::Relaxed) == 0 && self.in_use.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether nobody has asked for so long.
-    pub(super) fn is_unasked(&self, since: Duration) -> bool {
-        self.is_unused() && lock(&self.state).ended.is_none_or(|(ended, _)| ended.elapsed() >= since)
+    /// When somebody asked last.
+    pub(super) fn asked(&self) -> Option<Instant> {
+        lock(&self.state).asked
     }
 
     /// Notes how a request ended that says something of the upstream.
@@ -178,7 +184,7 @@ impl Upstream {
             state.answered = true;
         }
         state.last_error = failure;
-        state.ended = Some((Instant::now(), SystemTime::now()));
+        state.ended = Some(SystemTime::now());
         if let Some(healthy) = &self.counted.healthy {
             healthy.set(i64::from(state.health() != health::State::Unhealthy));
         }
@@ -192,7 +198,7 @@ impl Upstream {
             upstream: self.target.name(),
             state: state.health(),
             last_error: state.last_error.clone(),
-            last_request: state.ended.map(|(_, at)| crate::status::at(at)),
+            last_request: state.ended.map(crate::status::at),
             open: self.open.load(Ordering::Relaxed),
             idle: lock(&self.idle).len(),
             in_use: self.in_use.load(Ordering::Relaxed),

@@ -202,7 +202,8 @@ fn keys_are_managed_without_an_editor_while_the_server_runs() {
     assert_eq!(stdout(&call(&key)), "yes\n");
     let other = stdout(&keys(&["add", "other", "--requests-per-minute", "6"])).trim().to_owned();
     served.logged("the changed API keys are in force");
-    assert_eq!(stdout(&call(&other)), "yes\n");
+    let called = call(&other);
+    assert_eq!(stdout(&called), "yes\n", "{}", stderr(&called));
     assert_eq!(keys(&["revoke", "ci"]).status.code(), Some(0));
     let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
     while call(&key).status.success() {

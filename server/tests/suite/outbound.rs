@@ -341,5 +341,9 @@ async fn what_the_configuration_names_is_shown_unasked_and_no_longer_than_it_is_
     client.declare(["http://a.example:8080"].into_iter());
     let mut left = [upstream.address.to_string(), "a.example:8080".to_owned()];
     left.sort();
-    assert_eq!(names(&client), left, "what is connected stays");
+    assert_eq!(names(&client), left, "what was asked a moment ago stays");
+    client.forget(Instant::now());
+    assert_eq!(names(&client), ["a.example:8080"]);
+    ask(&client, &upstream.url("/")).await.unwrap();
+    assert_eq!(names(&client), left);
 }
