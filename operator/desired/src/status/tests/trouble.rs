@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Warning;
 use crate::fixtures::{applied, container, deployment, pod, server, time};
 
 #[test]
