@@ -83,7 +83,7 @@ image: prerequisites ## Both container images as archives, without any engine
 	@hack/image.sh
 
 .PHONY: generate
-generate: ## The files made from code: the CRD and the chart's copy of it
+generate: ## The files made from code: the CRD, the chart's copy of it, the page of settings
 	cargo run --quiet --package mcp-crds --bin crdgen
 
 .PHONY: tools

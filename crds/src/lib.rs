@@ -4,6 +4,7 @@
 //! by [`schema`]. Nothing else should ask the derive.
 
 pub mod schema;
+pub mod settings;
 pub mod v1alpha1;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -146,7 +146,7 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
 /// What the API server says of a resource that no operator has seen yet. Without it, tools that wait (kstatus, Argo
 /// CD, helm --wait) would take a resource without any condition for finished.
 pub(crate) fn unseen_status() -> Value {
-    json!({"conditions": [{
+    json!({"summary": "Not seen by the operator yet (see describe)", "conditions": [{
         "type": "Ready",
         "status": "Unknown",
         "reason": "Pending",

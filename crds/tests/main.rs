@@ -1,5 +1,5 @@
 //! The schema as an API server sees it, without one: `schema` asks every field for a description and a bound, `accept`
-//! says what is refused and with which words, `examples` takes the repository's own resources.
+//! says what is refused and with which words, `examples` takes the repository's own resources, `settings` reads the page of settings.
 
 #![allow(
     clippy::panic,
@@ -11,6 +11,7 @@
 mod accept;
 mod examples;
 mod schema;
+mod settings;
 
 use std::sync::LazyLock;
 

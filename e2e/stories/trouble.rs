@@ -26,9 +26,14 @@ async fn a_config_map_of_somebody_else_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn an_image_that_does_not_exist_is_named_and_old_pods_keep_serving() {
+async fn an_image_or_a_secret_that_does_not_exist_is_named_and_old_pods_keep_serving() {
     let stage = Namespace::open("no-image").await;
     let client = Client::start(&stage).await;
+    // Its pod waits for a volume, which no status shows, while the rest of the story is told.
+    let mut keyless = hello("keyless", "Hello");
+    keyless["spec"]["config"]["auth"] =
+        json!({"apiKeys": {"secretKeyRef": {"name": "nope", "key": "keys.json"}}});
+    stage.apply::<McpServer>(&keyless).await.unwrap();
     stage.serve(&hello("hello", "Hello")).await;
     let (url, key) = (stage.url("hello"), stage.key("hello").await);
     let old = stage.incarnations("hello").await;
@@ -45,6 +50,12 @@ async fn an_image_that_does_not_exist_is_named_and_old_pods_keep_serving() {
     assert!(old.iter().all(|pod| now.contains(pod)), "an old pod is gone");
     stage.patch("hello", &json!({"spec": {"runtime": null}})).await;
     stage.ready("hello", Some(3)).await;
+
+    let message = stage.condition("keyless", "Ready", "False", "ReferenceMissing").await;
+    let step = "does not exist; create it, or change spec.config.auth.apiKeys.secretKeyRef";
+    assert_eq!(message, format!("Secret {}/nope {step}", stage.name));
+    let shown = kubectl(&format!("get mcps keyless --no-headers --namespace {}", stage.name)).await.unwrap();
+    assert!(shown.contains("Secret") && shown.chars().count() < 200, "{shown}");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ use crate::operator::Operator;
 use crate::pods::Pods;
 use crate::readiness::Readiness;
 use crate::reconcile::apply::key::Witness;
+use crate::reconcile::complaints::Complaints;
 use crate::reconcile::conflicts::Conflicts;
 use crate::reconcile::status::Statuses;
 use crate::watch::{Failures, Subject};
@@ -52,6 +53,8 @@ pub struct Context {
     pub stuck: ByUid<HashSet<String>>,
     /// Marks of changed ConfigMaps of which the pods have not been told: a change outlives a pass whose answer was lost.
     pub nudges: ByUid<String>,
+    /// What the kubelet complained of when we last looked.
+    pub complaints: ByUid<Complaints>,
     /// Failed attempts in a row.
     pub attempts: ByUid<u32>,
     /// Where to tell of changes.
@@ -150,6 +153,7 @@ impl Context {
             keys: ByUid::default(),
             stuck: ByUid::default(),
             nudges: ByUid::default(),
+            complaints: ByUid::default(),
             attempts: ByUid::default(),
             events: operator.events.clone(),
             metrics: operator.metrics.clone(),
@@ -179,6 +183,7 @@ impl Context {
             self.keys.forget(uid);
             self.stuck.forget(uid);
             self.nudges.forget(uid);
+            self.complaints.forget(uid);
         }
     }
 
@@ -190,5 +195,6 @@ impl Context {
         self.keys.retain(living);
         self.stuck.retain(living);
         self.nudges.retain(living);
+        self.complaints.retain(living);
     }
 }

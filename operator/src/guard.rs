@@ -46,7 +46,7 @@ pub async fn reconcile(object: Arc<Guarded>, cx: Arc<Context>) -> Result<Action,
     let span = info_span!(
         "reconcile",
         namespace = server.namespace(),
-        name = server.name_any(),
+        resource = server.name_any(),
         uid = server.uid(),
         generation = server.metadata.generation
     );
@@ -125,9 +125,9 @@ fn log(error: &Error) {
 /// An object that this version of the operator cannot read. It was stored by an older or a newer definition of the resource; its
 /// children stay as they are, and it is looked at again when it changes.
 fn report_unreadable(object: &Guarded, error: &str, cx: &Context) {
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let (namespace, resource) = (object.namespace().unwrap_or_default(), object.name_any());
     cx.metrics.reconcile.total.with_label_values(&["unreadable"]).inc();
-    warn!(namespace, name, error, "this McpServer cannot be read; its children are left as they are");
+    warn!(namespace, resource, error, "this McpServer cannot be read; its children are left as they are");
     let text = format!(
         "this version of the operator cannot read the resource, its children are left as they are: {error}; write it anew with the \
          fields of the installed version"

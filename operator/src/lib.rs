@@ -25,6 +25,7 @@ pub mod readiness;
 pub mod reconcile;
 pub mod render;
 pub mod shutdown;
+pub mod starting;
 pub mod telemetry;
 pub mod trim;
 pub mod watch;

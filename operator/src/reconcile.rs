@@ -1,6 +1,7 @@
 //! Observe, validate, build, apply; then the status. The guard around it is in [`crate::guard`].
 
 pub mod apply;
+pub mod complaints;
 pub mod conflicts;
 pub mod observe;
 pub mod status;
@@ -68,10 +69,11 @@ pub async fn reconcile(server: &McpServer, cx: &Context) -> Result<Outcome, Erro
     let applied = Applied::of(&validated, &cx.settings, &wanted);
     let Report { changes, taken, failure, again } =
         apply(wanted, &validated.config_hash, &observed, &Owner::of(server), cx).await;
-    let verdict = match (&failure, taken.is_empty()) {
-        (Some(failure), _) => status::failed(failure),
-        (None, true) => Verdict::Applied(applied),
-        (None, false) => Verdict::Conflict(taken.clone()),
+    let (verdict, look_again) = match (&failure, taken.is_empty()) {
+        (Some(failure), _) => (status::failed(failure), None),
+        (None, true) => (Verdict::Applied(applied), complaints::look(server, cx).await),
+        (None, false) => (Verdict::Conflict(taken.clone()), None),
     };
+    let again = [again, look_again].into_iter().flatten().min();
     Ok(Outcome { verdict, changes, taken, failure, again })
 }

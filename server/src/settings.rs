@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mcp_server_config::compile::content::{CompiledContent, compile_content};
-use mcp_server_config::compile::{CompiledTools, compile, compile_rules};
+use mcp_server_config::compile::{CompiledTools, compile, compile_rules, notes};
 use mcp_server_config::env::ALLOW_COMMANDS;
 use mcp_server_config::load::Problem;
 use mcp_server_config::secret::REDACTED;
@@ -168,7 +168,9 @@ impl Sources {
             return Err(Refused(problems));
         }
         let of_file = load(&origin, []).map_err(|error| Refused(error.problems))?;
-        let Document { config, unknown, notes, .. } = document;
+        let hardly_meant = document.problems(&notes(&document.config.service.tools));
+        let Document { config, unknown, mut notes, .. } = document;
+        notes.extend(hardly_meant.iter().map(note));
         Ok(Loaded {
             config: Arc::new(config),
             tools,
@@ -284,6 +286,12 @@ pub fn spell_out(config: &mut ServerConfig) {
     process.shutdown.delay = Some(process.shutdown.delay());
 }
 
+/// A note without the name of the file, which stands in front of every note, and without the line itself.
+fn note(problem: &Problem) -> String {
+    let line = problem.position.map(|at| format!(" (line {})", at.line)).unwrap_or_default();
+    format!("{}: {}{line}", problem.path, problem.message)
+}
+
 /// Tools that would run programs.
 fn commands(config: &ServerConfig) -> impl Iterator<Item = Violation> + '_ {
     let tools = config.service.tools.iter().enumerate().filter(|(_, tool)| tool.command.is_some());
@@ -336,6 +344,18 @@ mod tests {
         assert_eq!((http.address(), http.admin_address()), ("127.0.0.1:4", "127.0.0.1:2"));
         assert_eq!(loaded.config.service.server_name(), "env");
         assert_eq!(loaded.hash, Sources::default().load(text).unwrap().hash, "the hash is the file's alone");
+    }
+
+    #[test]
+    fn an_argument_that_nobody_declares_is_told_and_refuses_nothing() {
+        let text = "tools:\n  - name: greet\n    inputSchema: {type: object, properties: {name: {type: string}}}\n    text: Hi {{args.nmae}}\n";
+        let loaded = Sources { file: Some("c.yaml".into()), ..Sources::default() }.load(text).unwrap();
+        assert_eq!(
+            loaded.notes,
+            [
+                "tools[0].text: fills in args.nmae, which inputSchema does not declare (it declares name); correct the name, or declare it (line 4)"
+            ]
+        );
     }
 
     #[test]

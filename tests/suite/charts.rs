@@ -83,7 +83,7 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
         ("apps/deployments", &["create", "get", "list", "patch", "watch"]),
         ("/secrets", &["create"]),
         ("/pods", &["list", "patch", "watch"]),
-        ("events.k8s.io/events", &["create", "patch"]),
+        ("events.k8s.io/events", &["create", "list", "patch"]),
     ]);
     let expected: BTreeSet<_> = expected
         .into_iter()

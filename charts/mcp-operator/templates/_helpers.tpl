@@ -80,7 +80,8 @@ references do that) and cannot read a Secret.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, patch]
+# Tells what happened; lists what the kubelet says of a pod that does not start.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, list, patch]
 {{- end -}}

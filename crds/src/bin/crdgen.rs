@@ -1,4 +1,5 @@
-//! `make generate`: writes the definition of the resource to where people and the chart take it from.
+//! `make generate`: writes the definition of the resource to where people and the chart take it from, and the page that lists
+//! every setting.
 //!
 //! `crdgen` writes; `crdgen --check` writes nothing, and exits with 1 when a file is not what it would write. Both take
 //! the repository's root as an optional argument, the working directory by default.
@@ -13,6 +14,7 @@ use std::{
 const USAGE: &str = "usage: crdgen [--check] [ROOT]";
 const PLAIN: &str = "crds/generated/mcpservers.yaml";
 const CHART: &str = "charts/mcp-operator-crds/files/mcpservers.yaml";
+const SETTINGS: &str = "docs/settings.md";
 const HEADER: &str = "# Made by `make generate` from crds/src. Do not edit.\n";
 
 fn main() -> ExitCode {
@@ -57,7 +59,7 @@ impl fmt::Display for Failure {
             Self::Differs(path) => {
                 write!(
                     f,
-                    "{} is not what the types in crds/src make; run `make generate` and commit it",
+                    "{} is not what the types in crds/src and server/config/src make; run `make generate` and commit it",
                     path.display()
                 )
             }
@@ -80,12 +82,12 @@ impl Command {
     }
 
     fn run(&self) -> Result<String, Failure> {
-        for (path, text) in [(PLAIN, plain()), (CHART, chart())] {
+        for (path, text) in [(PLAIN, plain()), (CHART, chart()), (SETTINGS, mcp_crds::settings::page())] {
             let path = self.root.join(path);
             if self.check { check(&path, &text)? } else { write(&path, &text)? }
         }
         let verb = if self.check { "up to date" } else { "written" };
-        Ok(format!("{PLAIN} and {CHART}: {verb}"))
+        Ok(format!("{PLAIN}, {CHART} and {SETTINGS}: {verb}"))
     }
 }
 

@@ -39,8 +39,8 @@ use super::{McpServerStatus, PodOptions, Probes, Rollout, Runtime, ServiceOption
     printcolumn(
         name = "Status",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
-        description = "What is going on, in one sentence."
+        json_path = ".status.summary",
+        description = "What is going on, in short."
     ),
     printcolumn(
         name = "URL",
@@ -53,6 +53,13 @@ use super::{McpServerStatus, PodOptions, Probes, Rollout, Runtime, ServiceOption
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         description = "The reason of the condition Ready.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "The message of the condition Ready: what is going on, in full.",
         priority = 1
     ),
     printcolumn(

@@ -47,6 +47,10 @@ pub struct McpServerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub api_key_secret: Option<String>,
+    /// What is going on, in at most 100 characters; the condition Ready has all of it. Example: Serving 1 tool on 1 pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub summary: Option<String>,
     /// What is so and why, one entry for each type: Ready, Available, Reconciling, Stalled, Paused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]

@@ -24,7 +24,7 @@ pub struct Observed {
     pub pods: Vec<Arc<Pod>>,
     /// Names of children that exist and are not ours.
     pub taken: Vec<Taken>,
-    /// What the kubelet and the scheduler complained of in events, as far as anybody looked.
+    /// What the kubelet complained of in events, as far as anybody looked; the newest first.
     pub warnings: Vec<Warning>,
 }
 

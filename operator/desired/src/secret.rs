@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use mcp_server_config::constants::API_KEYS_FILE;
+use mcp_server_config::{constants::API_KEYS_FILE, sha256};
 use serde_json::json;
 
 use crate::{ValidatedServer, objects::metadata, validate::Keys};
@@ -42,10 +42,13 @@ impl ApiKeySecret {
     }
 
     /// The Secret with a key made of 32 bytes from a cryptographic source of randomness.
+    ///
+    /// The server needs only the digest, and so its file holds only that; the key itself stands beside it for whoever may
+    /// read the Secret.
     #[must_use]
     pub fn with_key(&self, random: &[u8; 32]) -> Secret {
         let key = KEY_PREFIX.chars().chain(random.iter().flat_map(|byte| hex(*byte))).collect::<String>();
-        let file = json!({"keys": [{"id": KEY_ID, "key": key}]}).to_string();
+        let file = json!({"keys": [{"id": KEY_ID, "sha256": sha256(&key)}]}).to_string();
         Secret {
             metadata: self.metadata.clone(),
             type_: Some("Opaque".to_owned()),

@@ -11,6 +11,7 @@ use mcp_desired::{Names, Observed, Taken};
 use crate::cache::{Cache, Key};
 use crate::context::Context;
 use crate::error::Error;
+use crate::reconcile::complaints;
 
 /// How long a reconcile waits for the first lists. The others that wait are held by the same cause.
 const FIRST_LISTS: Duration = Duration::from_secs(15);
@@ -38,7 +39,7 @@ pub fn cached(server: &McpServer, cx: &Context, taken: Vec<Taken>) -> Observed {
         service: ours(&caches.services, namespace, &names.service, uid),
         pods: caches.pods.of(&Key::new(namespace, name)),
         taken,
-        warnings: Vec::new(),
+        warnings: complaints::known(uid, cx),
     }
 }
 

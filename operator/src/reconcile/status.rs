@@ -12,9 +12,10 @@ use kube::api::Patch;
 use kube::{Api, Resource as _};
 use mcp_crds::v1alpha1::{McpServer, McpServerStatus};
 use mcp_desired::reason::condition;
-use mcp_desired::{self as desired, Event, Timestamp, Verdict, events, status};
+use mcp_desired::{self as desired, Event, EventKind, Timestamp, Verdict, events, status};
 use serde_json::json;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
 use super::Outcome;
 use super::apply::child::params;
@@ -117,17 +118,17 @@ pub async fn write(
     let new = status(server, &cached(server, cx, taken), verdict, Timestamp::now());
     if old == Some(&new) {
         cx.statuses.settled(uid);
-        tell(server, &events(old, &new, changes), cx);
+        tell(server, &events(old, &new, changes), verdict, cx);
         return Ok(None);
     }
     if !is_news(old, &new)
         && let Some(left) = cx.statuses.wait(uid)
     {
-        tell(server, &events(old, old.unwrap_or(&new), changes), cx);
+        tell(server, &events(old, old.unwrap_or(&new), changes), verdict, cx);
         return Ok(Some(left));
     }
     patch(server, &new, cx).await?;
-    tell(server, &events(old, &new, changes), cx);
+    tell(server, &events(old, &new, changes), verdict, cx);
     Ok(None)
 }
 
@@ -171,8 +172,9 @@ async fn patch(server: &McpServer, status: &McpServerStatus, cx: &Context) -> Re
     }
 }
 
-fn tell(server: &McpServer, events: &[Event], cx: &Context) {
+fn tell(server: &McpServer, events: &[Event], verdict: &Verdict, cx: &Context) {
     for Event { kind, note } in events {
+        log(*kind, note, verdict);
         let note = Note {
             warning: kind.is_warning(),
             reason: kind.as_str().to_owned(),
@@ -180,6 +182,20 @@ fn tell(server: &McpServer, events: &[Event], cx: &Context) {
             text: note.clone(),
         };
         cx.events.tell(&server.object_ref(&()), note);
+    }
+}
+
+/// One line for each turn to the worse, and one for its end. What was written is logged where it is written, and what failed by
+/// the guard, at each try.
+fn log(kind: EventKind, note: &str, verdict: &Verdict) {
+    match kind {
+        EventKind::Degraded | EventKind::Invalid | EventKind::NameConflict => {
+            if !matches!(verdict, Verdict::Failed { .. }) {
+                warn!(event = kind.as_str(), "{note}");
+            }
+        }
+        EventKind::RolledOut | EventKind::Recovered => info!(event = kind.as_str(), "{note}"),
+        EventKind::Created | EventKind::Updated | EventKind::DriftReverted => {}
     }
 }
 
@@ -232,6 +248,40 @@ mod tests {
         assert!(is_news(None, &status("False", 0)));
         let edited = McpServerStatus { observed_generation: Some(2), ..status("False", 0) };
         assert!(is_news(Some(&status("False", 0)), &edited));
+    }
+
+    /// What a log of everything holds after `act`.
+    fn logged(act: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone());
+        tracing::subscriber::with_default(subscriber.finish(), act);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn trouble_and_its_end_are_logged_and_what_others_log_is_not() {
+        let conflict = Verdict::Conflict(Vec::new());
+        let line = logged(|| log(EventKind::NameConflict, "ConfigMap a is taken", &conflict));
+        assert!(line.trim_start().starts_with("WARN") && line.contains("ConfigMap a is taken"), "{line}");
+        let line = logged(|| log(EventKind::Recovered, "Serving 1 tool on 1 pod", &conflict));
+        assert!(line.trim_start().starts_with("INFO") && line.contains("event=\"Recovered\""), "{line}");
+        let failed = Verdict::Failed { reason: desired::Reason::Forbidden, message: String::new() };
+        assert_eq!(logged(|| log(EventKind::Degraded, "the guard logs it", &failed)), "");
+        assert_eq!(logged(|| log(EventKind::Updated, "the writer logs it", &conflict)), "");
     }
 
     #[tokio::test(start_paused = true)]

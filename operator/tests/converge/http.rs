@@ -156,12 +156,15 @@ fn event(path: &Path, query: &BTreeMap<String, String>, change: &Change) -> Opti
 
 fn selected(query: &BTreeMap<String, String>, object: Option<&Value>) -> bool {
     let Some(object) = object else { return false };
-    query.get("labelSelector").is_none_or(|selector| {
-        selector.split(',').all(|term| {
-            let (label, value) = term.split_once('=').unwrap();
-            object["metadata"]["labels"][label] == value
+    let all = |selector: &str, holds: &dyn Fn(&str, &str) -> bool| {
+        query.get(selector).is_none_or(|terms| {
+            terms.split(',').all(|term| term.split_once('=').is_some_and(|(name, value)| holds(name, value)))
         })
-    })
+    };
+    all("labelSelector", &|label, value| object["metadata"]["labels"][label] == value)
+        && all("fieldSelector", &|field, value| {
+            object.pointer(&format!("/{}", field.replace('.', "/"))).is_some_and(|found| found == value)
+        })
 }
 
 #[derive(Clone, Debug, Default)]

@@ -60,7 +60,7 @@ pub enum AuthMode {
 }
 
 /// What only a process is told of authentication.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthProcess {
     /// One more API key, whose id is `default`.

@@ -40,7 +40,7 @@ impl Http {
 }
 
 /// Where the process listens. Changing any of it needs a restart ([`crate::restart`]).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpProcess {
     /// Address of the MCP endpoint. Default: 127.0.0.1:8080.

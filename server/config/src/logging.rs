@@ -123,7 +123,7 @@ pub enum LoggedArguments {
 }
 
 /// What only a process is told of logging.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggingProcess {
     /// Format of Text lines, in Python's %-style. Example: %(asctime)s - %(name)s - %(levelname)s - %(message)s.
@@ -135,7 +135,7 @@ pub struct LoggingProcess {
 }
 
 /// A log file that is rotated by size.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogFile {
     /// Where everything is written; a relative path is taken from the working directory. Default: nowhere.

@@ -19,7 +19,13 @@ pub fn render(config: &ServerConfig) -> String {
 /// SHA-256 of a rendered configuration, in hexadecimal.
 #[must_use]
 pub fn config_hash(rendered: &str) -> String {
-    Sha256::digest(rendered).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(rendered)
+}
+
+/// SHA-256 of a text, in hexadecimal: what the file of keys holds of a key.
+#[must_use]
+pub fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Configurations hold nothing that JSON cannot: maps have string keys, numbers are whole.

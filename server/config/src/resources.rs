@@ -95,7 +95,7 @@ pub struct TemplateVariable {
 }
 
 /// A file, or the files below a directory, as resources: only a process may be told of files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileResource {
     /// For a file, its URI. For a directory, a URI template that ends in a variable with a plus: the path of the file

@@ -113,7 +113,7 @@ impl ServiceConfig {
 }
 
 /// What only a process is told.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessConfig {
     #[serde(default, skip_serializing_if = "is_default")]

@@ -1,11 +1,12 @@
 //! How a process stops.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 
 /// How a process stops. The operator renders `spec.rollout` into it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Shutdown {
     /// How long the server goes on accepting after it was told to stop, until clients and load balancers have

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mcp_server_config::sha256;
 use serde_json::{Value, json};
 
 use super::*;
@@ -258,14 +259,16 @@ fn labels_of_the_user_never_hide_ours() {
 }
 
 #[test]
-fn a_key_is_made_of_the_bytes_given_and_stands_in_both_places() {
+fn a_key_is_made_of_the_bytes_given_and_the_servers_file_holds_only_its_digest() {
     let secret = built(json!({})).api_key.unwrap();
     assert_eq!((secret.name(), secret.namespace()), ("hello-api-key", "shop"));
     let data = secret.with_key(&[0xab; 32]).data.unwrap();
     let key = format!("mcp_{}", "ab".repeat(32));
     assert_eq!(data["key"].0, key.as_bytes());
     let file: Value = serde_json::from_slice(&data["keys.json"].0).unwrap();
-    assert_eq!(file, json!({"keys": [{"id": "default", "key": key}]}));
+    assert_eq!(file, json!({"keys": [{"id": "default", "sha256": sha256(&key)}]}));
+    // As `printf %s abc | sha256sum` has it, and the page on keys.
+    assert_eq!(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert_ne!(secret.with_key(&[1; 32]), secret.with_key(&[2; 32]));
 }
 

@@ -93,6 +93,7 @@ pub fn status(server: &McpServer, observed: &Observed, verdict: &Verdict, now: T
             Some(applied) => applied.api_key_secret.clone(),
             None => old.api_key_secret.clone(),
         },
+        summary: Some(sentence::summary(&found.message)),
         conditions: conditions(server, &found, &rollout, &old, now),
     }
 }

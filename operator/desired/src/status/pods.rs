@@ -1,6 +1,6 @@
 //! What keeps pods from answering, read off their status: no Secret and no log is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Resource;
@@ -82,7 +82,7 @@ impl Look<'_> {
         let text = text.split_once("\" is forbidden: ").map_or(text, |(_, cause)| cause);
         if let Some(missing) = missing_reference(text) {
             let given = self.server.spec.pod.service_account.name.is_some();
-            return given.then(|| self.missing(&missing));
+            return given.then(|| self.missing(missing));
         }
         Some(self.refused_for_itself(text))
     }
@@ -115,14 +115,14 @@ impl Look<'_> {
         )
     }
 
-    fn pod<'w>(&self, pod: &Pod, mut warnings: impl Iterator<Item = &'w Warning>) -> Option<Problem> {
+    fn pod<'w>(&self, pod: &Pod, warnings: impl Iterator<Item = &'w Warning>) -> Option<Problem> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         if let Some(unschedulable) =
             condition(pod, "PodScheduled").filter(|scheduled| scheduled.status == "False")
         {
             let text = unschedulable.message.as_deref().unwrap_or("the scheduler gives no cause");
             if let Some(missing) = missing_reference(text) {
-                return Some(self.missing(&missing));
+                return Some(self.missing(missing));
             }
             return Some(Problem::new(
                 Reason::Unschedulable,
@@ -132,12 +132,21 @@ impl Look<'_> {
             ));
         }
         let own = containers(pod).iter().find_map(|container| self.container(name, container));
-        own.or_else(|| {
-            warnings.find_map(|warning| {
-                let missing = missing_reference(&warning.message)?;
-                Some(self.missing(&missing))
-            })
-        })
+        own.or_else(|| self.unmountable(warnings))
+    }
+
+    /// What volumes wait for. Of each volume only the newest complaint holds; and the clauses are in an order of their own, for the
+    /// kubelet takes turns.
+    fn unmountable<'w>(&self, warnings: impl Iterator<Item = &'w Warning>) -> Option<Problem> {
+        let mut volumes = BTreeMap::new();
+        for Warning { message, .. } in warnings {
+            let volume = message.split_once(" : ").map_or(message.as_str(), |(volume, _)| volume);
+            volumes.entry(volume).or_insert_with(|| missing_reference(message));
+        }
+        let missing = volumes.into_values().flatten().filter(|missing| !missing.is_generated(self.server));
+        let clauses: BTreeSet<_> = missing.map(|missing| self.missing(missing).text).collect();
+        let clauses: Vec<_> = clauses.into_iter().collect();
+        (!clauses.is_empty()).then(|| Problem::new(Reason::ReferenceMissing, clauses.join("; ")))
     }
 
     fn container(&self, pod: &str, container: &ContainerStatus) -> Option<Problem> {
@@ -156,7 +165,7 @@ impl Look<'_> {
             }
             Some("CreateContainerConfigError") => {
                 return Some(match missing_reference(message) {
-                    Some(missing) => self.missing(&missing),
+                    Some(missing) => self.missing(missing),
                     None => Problem::new(
                         Reason::Rejected,
                         format!(
@@ -238,7 +247,8 @@ impl Look<'_> {
         Problem::new(Reason::ImagePull, format!("{start}{step}"))
     }
 
-    fn missing(&self, missing: &Missing) -> Problem {
+    fn missing(&self, missing: Missing) -> Problem {
+        let missing = missing.named_by_config(self.server);
         Problem::new(Reason::ReferenceMissing, missing.sentence(self.namespace, &missing.place(self.server)))
     }
 

@@ -21,6 +21,32 @@ pub(super) struct Missing {
 }
 
 impl Missing {
+    /// With its name, where the text does not say it and the configuration names just one Secret with this key.
+    pub(super) fn named_by_config(mut self, server: &McpServer) -> Self {
+        if self.kind == "Secret" && self.name.is_none() {
+            let mut config = server.spec.config.clone();
+            let of_key =
+                config.secrets_mut().into_iter().filter_map(|(_, secret)| secret.secret_key_ref.take());
+            let mut names: Vec<_> = of_key
+                .filter(|reference| self.key.as_ref() == Some(&reference.key))
+                .map(|reference| reference.name)
+                .collect();
+            names.dedup();
+            if let ([_], Some(name)) = (names.as_slice(), names.first()) {
+                self.name = Some(name.clone());
+            }
+        }
+        self
+    }
+
+    /// Whether it is the Secret with the generated key: the operator makes that one itself, as soon as it sees that it is gone.
+    pub(super) fn is_generated(&self, server: &McpServer) -> bool {
+        let generated = Names::of(server.meta().name.as_deref().unwrap_or_default()).api_key;
+        self.kind == "Secret"
+            && self.name.as_deref() == Some(generated.as_str())
+            && self.in_config(&mut server.spec.config.clone()).is_none()
+    }
+
     /// Where the resource names it.
     pub(super) fn place(&self, server: &McpServer) -> Cow<'static, str> {
         let spec = &server.spec;

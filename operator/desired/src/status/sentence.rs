@@ -52,9 +52,35 @@ pub(super) fn with_serving(message: String, rollout: &Rollout, unchanged: bool) 
     }
 }
 
+/// The most characters of a summary: `kubectl get` shows it in a column between others.
+const MAX_SUMMARY: usize = 100;
+/// Where the rest of it is.
+const MORE: &str = " (see describe)";
+
+/// A message for a column: all of it where it is short, else its first clause, or the beginning of that.
+pub(super) fn summary(message: &str) -> String {
+    let one_line = one_line(message);
+    if one_line.chars().count() <= MAX_SUMMARY {
+        return one_line;
+    }
+    let room = MAX_SUMMARY - MORE.len();
+    let clause = one_line.split("; ").next().unwrap_or_default();
+    if clause.chars().count() <= room {
+        return format!("{clause}{MORE}");
+    }
+    let begun: String = clause.chars().take(room - 1).collect();
+    // At a space, unless that would leave next to nothing.
+    let end = begun.rfind(' ').filter(|end| *end > room / 2).unwrap_or(begun.len());
+    format!("{}…{MORE}", begun[..end].trim_end_matches([' ', ':', ',', '(']))
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A message within its bounds.
 pub(super) fn cut(message: &str) -> String {
-    let one_line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let one_line = one_line(message);
     if one_line.chars().count() <= MAX_CHARACTERS {
         return one_line;
     }
@@ -67,4 +93,29 @@ fn pods(count: i32) -> String {
 
 fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_shows_short_messages_whole_and_of_long_ones_the_first_clause() {
+        assert_eq!(summary("Serving 1 tool\n on 1 pod"), "Serving 1 tool on 1 pod");
+        assert_eq!(
+            summary(
+                "spec.config.tools[0].cel: is not a CEL expression: the expression ends too early; correct it there (line 1, column 4)"
+            ),
+            "spec.config.tools[0].cel: is not a CEL expression: the expression ends too early (see describe)"
+        );
+        assert_eq!(
+            summary(&format!(
+                "image registry.example.com/{}/server:1 cannot be pulled; correct it",
+                "x".repeat(40)
+            )),
+            format!("image registry.example.com/{}/server:1 cannot… (see describe)", "x".repeat(40))
+        );
+        let long = summary(&"é".repeat(4000));
+        assert_eq!(long.chars().count(), MAX_SUMMARY);
+    }
 }

@@ -22,7 +22,7 @@ use tracing::info;
 use super::Owner;
 use crate::context::Context;
 use crate::error::Error;
-use crate::random;
+use crate::{random, starting};
 
 /// On the ConfigMap: the Secret was there when a key was to be written, so that its end will not be noticed by itself.
 pub const FOUND: &str = "mcp-operator.dev/api-key-found";
@@ -120,7 +120,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 fn is_wanted(owner: &Owner<'_>, pods: &[Arc<Pod>], cx: &Context) -> bool {
     let now = jiff::Timestamp::now();
     let stuck =
-        |pod: &&Arc<Pod>| starting_since(pod).is_some_and(|since| now.duration_since(since) >= after());
+        |pod: &&Arc<Pod>| starting::since(pod).is_some_and(|since| now.duration_since(since) >= after());
     let stuck: Vec<String> = pods.iter().filter(stuck).filter_map(|pod| pod.uid()).collect();
     !stuck.is_empty()
         && cx.stuck.with(owner.uid, |asked| {
@@ -134,21 +134,6 @@ fn after() -> jiff::SignedDuration {
     jiff::SignedDuration::from_secs(i64::try_from(STUCK_AFTER.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// Since when a scheduled pod is making its containers, as far as it says so: a missing Secret shows as nothing else.
-fn starting_since(pod: &Pod) -> Option<jiff::Timestamp> {
-    if pod.metadata.deletion_timestamp.is_some() {
-        return None;
-    }
-    let status = pod.status.as_ref()?;
-    let making = status.container_statuses.iter().flatten().any(|container| {
-        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-        waiting
-            .and_then(|waiting| waiting.reason.as_deref())
-            .is_some_and(|reason| reason == "ContainerCreating")
-    });
-    making.then_some(status.start_time.as_ref()?.0)
-}
-
 /// When to look again, if the Secret's end cannot be seen and a pod is starting: the earliest moment at which it counts as stuck.
 pub fn look_again(witness: &Witness, pods: &[Arc<Pod>]) -> Option<Duration> {
     if *witness != Witness::Found {
@@ -157,7 +142,7 @@ pub fn look_again(witness: &Witness, pods: &[Arc<Pod>]) -> Option<Duration> {
     let now = jiff::Timestamp::now();
     pods.iter()
         .filter_map(|pod| {
-            let left = after() - now.duration_since(starting_since(pod)?);
+            let left = after() - now.duration_since(starting::since(pod)?);
             // Past moments were looked at just now.
             Duration::try_from(left).ok().filter(|left| !left.is_zero())
         })

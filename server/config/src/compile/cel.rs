@@ -95,7 +95,7 @@ fn first(errors: &cel::ParseErrors) -> Problem {
         return Problem { position: None, message: "is not a CEL expression".to_owned() };
     };
     let from_one = |n: isize| usize::try_from(n).unwrap_or(0).max(1);
-    let mut message = error.msg.replace(['\n', '\r'], " ");
+    let mut message = plain(&error.msg.replace(['\n', '\r'], " "));
     if let Some((end, _)) = message.char_indices().nth(200) {
         message.truncate(end);
         message.push('…');
@@ -103,6 +103,37 @@ fn first(errors: &cel::ParseErrors) -> Problem {
     Problem {
         position: Some((from_one(error.pos.0), from_one(error.pos.1))),
         message: format!("is not a CEL expression: {message}; correct it there"),
+    }
+}
+
+/// The parser's complaint without its list of all that could stand there, which fills lines and helps nobody.
+fn plain(complaint: &str) -> String {
+    let complaint = complaint.trim().trim_start_matches("Syntax error: ");
+    let after = |start: &str| complaint.strip_prefix(start);
+    if let Some(found) = after("token recognition error at: ") {
+        return format!("{found} is no part of the language");
+    }
+    if let Some(found) = after("no viable alternative at input ") {
+        return format!("nothing that fits follows {found}");
+    }
+    if complaint.starts_with("Incomplete ") {
+        return "a part of the expression is missing".to_owned();
+    }
+    let (found, wanted) =
+        if let Some(rest) = after("mismatched input ").or_else(|| after("extraneous input ")) {
+            rest.split_once(" expecting ").unwrap_or((rest, ""))
+        } else if let Some((wanted, found)) = after("missing ").and_then(|rest| rest.split_once(" at ")) {
+            (found, wanted)
+        } else {
+            return complaint.to_owned();
+        };
+    // Where only one thing can stand there, it is worth naming.
+    let one = wanted.starts_with('\'') && !wanted.contains(", ");
+    match (found.trim_matches('\'').ends_with("<EOF>"), one) {
+        (true, true) => format!("the expression ends too early, {wanted} is missing"),
+        (true, false) => "the expression ends too early".to_owned(),
+        (false, true) => format!("{wanted} is missing before {found}"),
+        (false, false) => format!("{found} does not belong there"),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod content;
 pub mod cost;
 pub mod http;
 pub mod json;
+pub mod notes;
 pub mod rules;
 pub mod scan;
 pub mod schema;
@@ -37,6 +38,7 @@ mod tests;
 pub use self::cel::CelProgram;
 pub use self::command::CommandProgram;
 pub use self::http::HttpProgram;
+pub use self::notes::notes;
 pub use self::rules::{CompiledRule, compile_rules};
 pub use self::template::{Part, Template};
 

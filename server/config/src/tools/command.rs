@@ -1,12 +1,13 @@
 //! Tools that run a program. Only a process is told of them, and only one that was started with commands allowed runs
 //! any: whoever may write a resource must not thereby run programs in the server's container.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ByteSize, Duration};
 
 /// A program whose output becomes the answer of the tool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandTool {
     /// The program and its arguments, each a template of its own; there is no shell that could take an argument apart.
@@ -39,7 +40,7 @@ pub struct CommandTool {
 }
 
 /// What a program reads on standard input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CommandInput {
     Nothing,
     /// The arguments of the call, as one JSON object.
@@ -47,7 +48,7 @@ pub enum CommandInput {
 }
 
 /// What a program writes to standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CommandOutput {
     Text,
     /// One JSON value, which becomes structured content.

@@ -12,6 +12,7 @@ mod conditions;
 mod progress;
 mod trouble;
 mod verdicts;
+mod volumes;
 
 fn now() -> Timestamp {
     time("2026-01-01T00:10:00.75Z")

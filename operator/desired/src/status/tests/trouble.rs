@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Warning;
 use crate::fixtures::{applied, container, deployment, pod, server, time};
 
 #[test]
@@ -230,37 +229,4 @@ fn the_cause_of_a_failed_pull_is_kept_while_the_kubelet_only_waits() {
         ..Observed::default()
     };
     assert_eq!(status(&again, &observed, &applied(json!({})), time("2026-01-02T00:00:00Z")), first);
-}
-
-#[test]
-fn a_volume_that_cannot_be_mounted_shows_in_events_only() {
-    let own_keys =
-        json!({"config": {"auth": {"apiKeys": {"secretKeyRef": {"name": "clients", "key": "keys.json"}}}}});
-    let creating = || pod("hello-1", waiting("ContainerCreating", ""));
-    let unseen = after(own_keys.clone(), rolling(0), vec![creating()]);
-    let sentence = "Starting: 0 of 1 pod ready; it takes Secret clients with key \"keys.json\" to start";
-    assert_eq!(shown(&unseen, "Ready"), Some(("False", "Progressing", sentence)));
-    for (message, sentence) in [
-        (
-            "MountVolume.SetUp failed for volume \"mcp-api-keys\" : secret \"clients\" not found",
-            "Secret shop/clients does not exist; create it, or change spec.config.auth.apiKeys.secretKeyRef",
-        ),
-        (
-            "MountVolume.SetUp failed for volume \"mcp-api-keys\" : references non-existent secret key: keys.json",
-            "the Secret has no key \"keys.json\"; add it, or change spec.config.auth.apiKeys.secretKeyRef",
-        ),
-    ] {
-        let observed = Observed {
-            deployment: Some(deployment(own_keys.clone(), rolling(0))),
-            pods: vec![creating()],
-            warnings: vec![Warning {
-                pod: "hello-1".into(),
-                reason: "FailedMount".into(),
-                message: message.into(),
-            }],
-            ..Observed::default()
-        };
-        let status = status(&server(own_keys.clone()), &observed, &applied(own_keys.clone()), now());
-        assert_eq!(shown(&status, "Ready"), Some(("False", "ReferenceMissing", sentence)));
-    }
 }

@@ -35,7 +35,14 @@ fn broken_expressions_are_refused_with_position_and_reason() {
     for (source, expected) in [
         ("", "tools[0].cel: is empty"),
         (" \n ", "tools[0].cel: is empty"),
-        ("1 +", "is not a CEL expression: Syntax error"),
+        ("1 +", "is not a CEL expression: the expression ends too early; correct it there (line 1, column 4)"),
+        ("(1", "the expression ends too early, ')' is missing;"),
+        ("{\"a\" 1}", "':' is missing before '1';"),
+        ("1 2", "'2' does not belong there;"),
+        ("1 + )", "')' does not belong there;"),
+        ("args.", "nothing that fits follows '.';"),
+        ("args.a ? 1", "a part of the expression is missing;"),
+        ("args.a @ 1", "'@' is no part of the language;"),
         ("\"a\" +\n  + args.n", "(line 2, column 3)"),
         (
             "name",
