@@ -41,6 +41,7 @@ fn broken_expressions_are_refused_with_position_and_reason() {
             "name",
             "names an unknown variable \"name\"; only args is known, as in args.name (line 1, column 1)",
         ),
+        ("arg.name", "names an unknown variable \"arg\"; did you mean args? (line 1, column 1)"),
         ("args.list.map(x, y)", "unknown variable \"y\""),
         ("[1].map(x, x)[0] + x", "unknown variable \"x\""),
         (".args", "unknown variable"),
