@@ -5,12 +5,12 @@
 //! Stop: the same list backwards. No longer ready, accepting for a while, finishing what is in flight, and the admin
 //! port closes last.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
+use mcp_server_config::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,13 +18,15 @@ use crate::admin::Admin;
 use crate::app::components::Components;
 use crate::auth::access::{Access, Grants};
 use crate::auth::oauth::settings::Timing;
-use crate::auth::obtain::{Obtained, obtain, remember};
+use crate::auth::obtain::{Obtained, Reached, obtain, remember};
+use crate::auth::open;
 use crate::backend::Backend;
 use crate::backend::content::DeclaredContent;
 use crate::backend::program::ProgramTools;
 use crate::backend::router::Router;
 use crate::backend::tools::{DeclaredTools, Reach};
 use crate::cache;
+use crate::commands;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
 use crate::http::listener::{Listener, Settings};
@@ -107,7 +109,7 @@ impl Started {
     /// Stops in order.
     pub async fn stop(self) {
         let (delay, timeout) = self.running.patience();
-        self.components.stop(Instant::now() + delay + timeout).await;
+        self.components.stop(Instant::now() + delay.as_std() + timeout.as_std()).await;
     }
 
     async fn run(self, signals: &mut Signals) -> Result<u8, StartError> {
@@ -185,10 +187,11 @@ async fn start_in_order(
 
     // Keys.
     let obtained = match address {
-        Some(address) => obtain(&loaded.config, &sources.environment, address)?,
+        Some(address) => obtain(&loaded.config, &sources.environment, address, loaded.missing_keys)?,
         None => Obtained::default(),
     };
     obtained.warn();
+    tell(open::warning(&loaded.config, address, &sources.environment).as_slice());
     if let (Some(address), Some(file)) = (address, &obtained.file) {
         remember(address, http.path(), file, &sources.environment);
     }
@@ -237,7 +240,7 @@ async fn start_in_order(
 
     // All of it has a place in what `/status` shows, which is shown from now on.
     let backend = dispatcher.backend().clone();
-    entries::show(&health, &dispatcher, board.config(), &outbound);
+    entries::show(&health, &dispatcher, &tools, board.config(), &outbound);
     entries::show_log(&health, log.as_ref().map(|log| log.hub().health()));
     health.tells("telemetry", telemetry.told());
     // Set once, here.
@@ -248,6 +251,7 @@ async fn start_in_order(
     // What runs beside.
     let live = Arc::new(Live::new(dispatcher.clone(), parts));
     components.beside("catalogue", tokio::spawn(live.clone().follow_catalogue()));
+    let file = sources.file.clone();
     let reloader = Reloader {
         sources,
         live,
@@ -284,6 +288,7 @@ async fn start_in_order(
     // Clients.
     let closed = front::open(components, listener, &dispatcher, &lifecycle);
     tell_ready(&dispatcher, address, admin);
+    greet(&dispatcher, address, file.as_deref());
     Ok(Running { dispatcher, closed, address, admin })
 }
 
@@ -298,13 +303,13 @@ impl Running {
         let (delay, timeout) = self.patience();
         let outcome = match ended {
             Ok(signal) => {
-                tracing::info!(signal = signal.as_str(), ?delay, ?timeout, "stopping");
+                tracing::info!(signal = signal.as_str(), %delay, %timeout, "stopping");
                 Ok(0)
             }
             Err(ended) => ended.map(|()| 0).map_err(StartError::Stdio),
         };
         tokio::select! {
-            () = components.stop(Instant::now() + delay + timeout) => {
+            () = components.stop(Instant::now() + delay.as_std() + timeout.as_std()) => {
                 tracing::info!("stopped");
                 outcome
             }
@@ -317,7 +322,7 @@ impl Running {
         let config = &self.dispatcher.snapshot().config;
         let shutdown = &config.process.shutdown;
         let timeout = shutdown.timeout(config.service.performance.request_timeout());
-        (shutdown.delay().as_std(), timeout.as_std())
+        (shutdown.delay(), timeout)
     }
 }
 
@@ -331,7 +336,14 @@ fn tell_of(sources: &Sources, created: &Created, loaded: &Loaded) {
     match created {
         Created::NotNeeded => {}
         Created::Created => {
-            tracing::info!(file = sources.name(), "the file did not exist; it was made, with the defaults")
+            let file = sources
+                .file
+                .as_deref()
+                .map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+            tracing::warn!(
+                file = %file.unwrap_or_default().display(),
+                "the file did not exist; it was made with the defaults, and declares no tools: add some under tools, or correct --config"
+            );
         }
         Created::ReadOnly(error) => {
             tracing::warn!(file = sources.name(), %error, "the file does not exist and cannot be made; running with the defaults");
@@ -356,6 +368,24 @@ fn tell_ready(dispatcher: &Dispatcher, address: Option<SocketAddr>, admin: Optio
         environment = snapshot.config.service.environment,
         "ready"
     );
+}
+
+/// Tells whoever started the server at a terminal where it is, in a form that can be copied.
+fn greet(dispatcher: &Dispatcher, address: Option<SocketAddr>, file: Option<&Path>) {
+    let Some(address) = address.filter(|_| io::stderr().is_terminal()) else { return };
+    let snapshot = dispatcher.snapshot();
+    let url = Reached { address, path: snapshot.config.process.http.path() }.url();
+    commands::say(&greeting(&url, snapshot.tools(), file));
+}
+
+fn greeting(url: &str, tools: usize, file: Option<&Path>) -> String {
+    let tools = match (tools, file) {
+        (0, Some(file)) => format!("no tools yet: declare some under tools in {}", file.display()),
+        (0, None) => "no tools yet: name a file that declares some with --config".to_owned(),
+        (1, _) => "1 tool".to_owned(),
+        (more, _) => format!("{more} tools"),
+    };
+    format!("Serving MCP at {url} ({tools})")
 }
 
 async fn listen(component: &'static str, address: &str, flag: &'static str) -> Result<Listener, StartError> {
@@ -385,4 +415,18 @@ async fn open_admin(
     let serving = listener.serve(move |request, _peer, busy| admin.clone().serve(request, busy), settings);
     components.started("admin port", |_| async move { serving.abort().await });
     Ok(Some(local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_says_where_and_what() {
+        let url = "http://127.0.0.1:8080/mcp";
+        let file = Some(Path::new("my.yaml"));
+        assert_eq!(greeting(url, 1, file), "Serving MCP at http://127.0.0.1:8080/mcp (1 tool)");
+        assert!(greeting(url, 0, file).ends_with("(no tools yet: declare some under tools in my.yaml)"));
+        assert!(greeting(url, 0, None).contains("--config"));
+    }
 }

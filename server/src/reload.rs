@@ -11,7 +11,8 @@ use mcp_server_config::{ServerConfig, needs_restart};
 use tokio::time::Instant;
 
 use crate::auth::access::Grants;
-use crate::auth::obtain::{ObtainError, Obtained, obtain_again};
+use crate::auth::obtain::{Missing, ObtainError, Obtained, obtain_again};
+use crate::auth::open;
 use crate::auth::source;
 use crate::backend::content::DeclaredContent;
 use crate::backend::tools::DeclaredTools;
@@ -136,11 +137,12 @@ impl Reloader {
     fn file_changed(&mut self, text: &Content) -> Outcome {
         let loaded = match text {
             Ok(text) => self.sources.load(text).map_err(|refused| refused.to_string()),
+            Err(io::ErrorKind::NotFound) => Err(format!("cannot read {}: it is gone", self.sources.name())),
             Err(kind) => Err(format!("cannot read {}: {kind}", self.sources.name())),
         };
         // Secrets first, and keys: with a new configuration and old keys, somebody might be let in who should not be.
         let loaded = loaded.and_then(|loaded| {
-            let obtained = self.obtain(&loaded.config).map_err(|error| chain(&error))?;
+            let obtained = self.obtain(&loaded.config, loaded.missing_keys).map_err(|error| chain(&error))?;
             let state_keys = self.read_state_keys(&loaded.config)?;
             Ok((loaded, Secrets { obtained, state_keys }))
         });
@@ -176,7 +178,7 @@ impl Reloader {
 
     fn put_in_force(&mut self, loaded: Loaded, secrets: Secrets) {
         let Secrets { obtained, state_keys } = secrets;
-        let Loaded { config, tools, content, rules, hash, unknown, notes } = loaded;
+        let Loaded { config, tools, content, rules, hash, unknown, notes, .. } = loaded;
         let needs_restart = needs_restart(&self.started_with, &config);
         let count = tools.len();
         self.outbound.reconfigure(&config.service);
@@ -204,7 +206,9 @@ impl Reloader {
             "the changed configuration is in force"
         );
         tell(&unknown_and_notes(&unknown, &notes));
-        tell(memory::warning(&self.live.parts().config, memory::limit()).as_slice());
+        let config = self.live.parts().config;
+        tell(memory::warning(&config, memory::limit()).as_slice());
+        tell(open::warning(&config, self.address, &self.sources.environment).as_slice());
         if !needs_restart.is_empty() {
             tracing::warn!(settings = needs_restart.join(", "), "changed settings wait for a restart");
         }
@@ -220,7 +224,7 @@ impl Reloader {
 
     fn keys_changed(&mut self) -> Outcome {
         let config = self.live.parts().config;
-        match self.obtain(&config) {
+        match self.obtain(&config, Missing::Refused) {
             Ok(obtained) => {
                 self.live.change(|parts| {
                     let rules = parts.access.rules.clone();
@@ -263,9 +267,9 @@ impl Reloader {
         StateKeys::read(&config.service, &self.sources.environment).map_err(|error| chain(&error))
     }
 
-    fn obtain(&self, config: &ServerConfig) -> Result<Obtained, ObtainError> {
+    fn obtain(&self, config: &ServerConfig, missing: Missing) -> Result<Obtained, ObtainError> {
         let Some(address) = self.address else { return Ok(Obtained::default()) };
-        obtain_again(config, &self.sources.environment, address, self.seen.keys_file.as_ref())
+        obtain_again(config, &self.sources.environment, address, self.seen.keys_file.as_ref(), missing)
     }
 
     /// The content of the keys file, be it configured or generated.

@@ -13,9 +13,10 @@ use mcp_server_config::load::Problem;
 use mcp_server_config::secret::REDACTED;
 use mcp_server_config::{
     Document, LogLevel, Origin, SecretRef, ServerConfig, UnknownKey, Violation, config_hash, load, render,
-    validate,
+    render_yaml, validate,
 };
 
+use crate::auth::obtain::Missing;
 use crate::auth::rules::Rules;
 use crate::environment::Environment;
 
@@ -68,6 +69,8 @@ pub struct Loaded {
     pub unknown: Vec<UnknownKey>,
     /// What else the user should know.
     pub notes: Vec<String>,
+    /// What becomes of a keys file that is named and does not exist.
+    pub missing_keys: Missing,
 }
 
 /// Everything that is wrong with a configuration.
@@ -107,7 +110,8 @@ impl Sources {
         }
     }
 
-    /// Makes the file where it does not exist, with all defaults written out.
+    /// Makes the file where it does not exist, with all defaults written out. Its directory has to be there, unless it
+    /// is the usual one: a mistyped path shall not leave directories behind.
     ///
     /// # Errors
     /// Where the place is not one for files.
@@ -115,7 +119,17 @@ impl Sources {
         let Some(file) = self.file.as_deref().filter(|file| !file.exists()) else {
             return Ok(Created::NotNeeded);
         };
-        match write_new(file, &defaults()) {
+        let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty());
+        if let Some(directory) = directory
+            .filter(|directory| !directory.is_dir() && !USUAL.iter().any(|usual| file == Path::new(usual)))
+        {
+            let message = format!(
+                "neither the file nor its directory {} exists; correct the path, or make the directory",
+                directory.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+        }
+        match write_new(file, &defaults_for(file)) {
             Ok(()) => Ok(Created::Created),
             Err(error) => match error.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -163,12 +177,14 @@ impl Sources {
         violations.sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
         violations.dedup();
         let fatal = document.unknown.iter().filter(|key| key.fatal).map(|key| key.problem.clone());
-        let problems: Vec<_> = fatal.chain(document.problems(&violations)).collect();
+        let blamed = violations.iter().map(|violation| self.blamed(violation, &document));
+        let problems: Vec<_> = fatal.chain(blamed.flatten()).collect();
         if !problems.is_empty() {
             return Err(Refused(problems));
         }
         let of_file = load(&origin, []).map_err(|error| Refused(error.problems))?;
         let hardly_meant = document.problems(&notes(&document.config.service.tools));
+        let missing_keys = if document.makes_keys_file { Missing::Made } else { Missing::Refused };
         let Document { config, unknown, mut notes, .. } = document;
         notes.extend(hardly_meant.iter().map(note));
         Ok(Loaded {
@@ -179,7 +195,34 @@ impl Sources {
             hash: config_hash(&render(&of_file.config)),
             unknown,
             notes,
+            missing_keys,
         })
+    }
+
+    /// What is wrong, blamed on where the value comes from: a flag, a variable, or a place in the file.
+    fn blamed(&self, violation: &Violation, document: &Document) -> Vec<Problem> {
+        let at = |path: &str| violation.path == mcp_server_config::Path::of(path);
+        let elsewhere = |origin: &str, path| Problem {
+            origin: origin.to_owned(),
+            position: None,
+            path,
+            message: violation.message.clone(),
+            excerpt: None,
+        };
+        let Flags { address, admin_address, .. } = &self.flags;
+        let flags = [
+            ("--address", "http.address", address.is_some()),
+            ("--admin-address", "http.adminAddress", admin_address.is_some()),
+        ];
+        if let Some((flag, ..)) = flags.iter().find(|(_, path, given)| *given && at(path)) {
+            return vec![elsewhere(flag, mcp_server_config::Path::root())];
+        }
+        let variable = mcp_server_config::env::names()
+            .find(|(name, path)| at(path) && self.environment.get(name).is_some());
+        match variable {
+            Some((name, _)) => vec![elsewhere("environment", mcp_server_config::Path::root().key(name))],
+            None => document.problems(std::slice::from_ref(violation)),
+        }
     }
 
     /// Declared tools that are called as one of the program's.
@@ -238,6 +281,9 @@ fn secrets(config: &mut ServerConfig) -> Vec<(mcp_server_config::Path, &mut Secr
     service.secrets_mut().into_iter().chain(of_process).collect()
 }
 
+/// Where a configuration usually is, on a bare machine and in the image: its directory is made, too.
+const USUAL: [&str; 2] = ["config/production.json", "/app/config/production.json"];
+
 /// A configuration in which nothing is set.
 const EMPTY: &str = "{}\n";
 
@@ -247,6 +293,17 @@ pub fn defaults() -> String {
     let mut config = ServerConfig::default();
     spell_out(&mut config);
     render(&config)
+}
+
+/// The same in the format that the name of the file promises.
+fn defaults_for(file: &Path) -> String {
+    let name = file.to_string_lossy().to_ascii_lowercase();
+    if !name.ends_with(".yaml") && !name.ends_with(".yml") {
+        return defaults();
+    }
+    let mut config = ServerConfig::default();
+    spell_out(&mut config);
+    render_yaml(&config)
 }
 
 /// Writes out the defaults of whatever is not set.
@@ -361,12 +418,34 @@ mod tests {
     #[test]
     fn a_missing_file_is_made_with_the_defaults() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("config/production.json");
-        let sources = Sources { file: Some(file.clone()), ..Sources::default() };
-        assert!(matches!(sources.create_missing().unwrap(), Created::Created));
-        assert_eq!(fs::read_to_string(&file).unwrap(), defaults());
-        assert!(matches!(sources.create_missing().unwrap(), Created::NotNeeded));
-        assert!(sources.load(&sources.read().unwrap()).is_ok());
+        let of = |name: &str| Sources { file: Some(directory.path().join(name)), ..Sources::default() };
+        let made = |sources: &Sources| {
+            assert!(matches!(sources.create_missing().unwrap(), Created::Created));
+            assert!(matches!(sources.create_missing().unwrap(), Created::NotNeeded));
+            sources.load(&sources.read().unwrap()).unwrap().config
+        };
+        let json = of("production.json");
+        let config = made(&json);
+        assert_eq!(json.read().unwrap(), defaults());
+        let yaml = of("production.yml");
+        assert_eq!(made(&yaml), config);
+        assert!(yaml.read().unwrap().contains("serverName: production-mcp-server"));
+        let typo = of("cofnig/production.json").create_missing().unwrap_err();
+        assert!(typo.to_string().contains("cofnig"), "{typo}");
+        assert!(!directory.path().join("cofnig").exists());
+    }
+
+    #[test]
+    fn a_wrong_value_is_blamed_on_where_it_comes_from() {
+        let sources = Sources {
+            environment: Environment::from([("MCP_HTTP_ADMIN_ADDRESS", "9090")]),
+            flags: Flags { address: Some("8080".into()), ..Flags::default() },
+            ..Sources::default()
+        };
+        let refused = sources.load(EMPTY).unwrap_err().to_string();
+        for part in ["--address: \"8080\" is not", "environment: MCP_HTTP_ADMIN_ADDRESS: \"9090\" is not"] {
+            assert!(refused.contains(part), "{refused}");
+        }
     }
 
     #[test]

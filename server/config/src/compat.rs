@@ -79,6 +79,9 @@ const TABLE: &[(&str, &str, Conversion)] = &[
     ("performance.batch_timeout", "performance.batching.maxDelay", Seconds),
 ];
 
+/// The file of keys that classic files name, and that is made with a key in it where it does not exist.
+const KEYS_FILE: (&str, &str) = ("auth.api_keys_file", "config/api_keys.json");
+
 /// Decides about several settings at once, so it is no row of the table.
 const AUTH_TYPE: &str = "auth.auth_type";
 
@@ -96,6 +99,8 @@ pub struct Modern {
     pub renamed: Vec<(Path, Path)>,
     /// What was dropped, and why.
     pub notes: Vec<String>,
+    /// Values that cannot be converted, under the names as written. They are in the document no more.
+    pub wrong: Vec<Violation>,
 }
 
 /// The path under which the user wrote what is now at `path`, given what was [`Modern::renamed`].
@@ -105,14 +110,19 @@ pub fn written_as(renamed: &[(Path, Path)], path: &Path) -> Path {
     classic.map_or_else(|| path.clone(), |(_, classic)| classic.clone())
 }
 
+/// Whether `file` is what every classic configuration calls its keys file, in the classic spelling. Any other name is
+/// somebody's own, and may be mistyped.
+#[must_use]
+pub fn is_classic_keys_file(renamed: &[(Path, Path)], file: Option<&str>) -> bool {
+    let (classic, usual) = KEYS_FILE;
+    file == Some(usual) && renamed.iter().any(|(_, written)| *written == Path::of(classic))
+}
+
 /// Converts every classic key of `document`; everything else stays as it is.
-///
-/// # Errors
-/// One violation for each value that cannot be converted.
-pub fn modernise(mut document: Value) -> Result<Modern, Vec<Violation>> {
+#[must_use]
+pub fn modernise(mut document: Value) -> Modern {
     let mut modern = Modern::default();
-    let mut violations = Vec::new();
-    let uses_oauth = take_auth_type(&mut document, &mut violations);
+    let uses_oauth = take_auth_type(&mut document, &mut modern.wrong);
     // Take everything out first: today's name of one key is the classic name of another (logging.format).
     let taken: Vec<_> = TABLE
         .iter()
@@ -140,7 +150,7 @@ pub fn modernise(mut document: Value) -> Result<Modern, Vec<Violation>> {
             Err(wanted) => {
                 let shown = if matches!(conversion, Secret) { REDACTED.into() } else { value.to_string() };
                 let message = format!("{shown} is not {wanted}");
-                violations.push(Violation { path: Path::of(classic), message });
+                modern.wrong.push(Violation { path: Path::of(classic), message });
             }
         }
     }
@@ -150,7 +160,7 @@ pub fn modernise(mut document: Value) -> Result<Modern, Vec<Violation>> {
     }
     remove_emptied(&mut document);
     modern.value = document;
-    if violations.is_empty() { Ok(modern) } else { Err(violations) }
+    modern
 }
 
 /// Takes `auth.auth_type` out of the document: whether it says OAuth.
@@ -263,7 +273,7 @@ mod tests {
                             "connection_pool_size": 5, "enable_request_batching": true, "batch_size": 6,
                             "batch_timeout": 0.1},
         });
-        let modern = modernise(document).unwrap();
+        let modern = modernise(document);
         let expected = json!({
             "serverName": "n", "serverVersion": "v", "metrics": {"interval": "1m"},
             "auth": {"mode": "Required", "apiKeys": {"file": "config/api_keys.json"}, "apiKey": {"value": "k"}},
@@ -283,14 +293,14 @@ mod tests {
     #[test]
     fn today_s_words_stay() {
         let document = json!({"logging": {"level": "Info", "format": "Text"}, "serverName": "x"});
-        assert_eq!(modernise(document.clone()).unwrap().value, document);
+        assert_eq!(modernise(document.clone()).value, document);
     }
 
     #[test]
     fn a_wrong_value_names_its_classic_key() {
         let violations =
             modernise(json!({"auth": {"enabled": "yes", "auth_type": "saml"}, "cache": {"ttl_seconds": -1}}));
-        let shown: Vec<_> = violations.unwrap_err().iter().map(ToString::to_string).collect();
+        let shown: Vec<_> = violations.wrong.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             [
@@ -303,21 +313,17 @@ mod tests {
 
     #[test]
     fn oauth_fails_closed_and_leftovers_are_told() {
-        let modern = modernise(json!({"auth": {"auth_type": "oauth2", "oauth2_client_id": "c"}})).unwrap();
+        let modern = modernise(json!({"auth": {"auth_type": "oauth2", "oauth2_client_id": "c"}}));
         assert_eq!(modern.value["auth"]["oauth2"]["introspection"]["clientID"], "c");
-        assert_eq!(
-            modernise(json!({"auth": {"auth_type": "oauth2"}})).unwrap().value["auth"]["oauth2"],
-            json!({})
-        );
-        let modern = modernise(json!({"auth": {"auth_type": "api_key", "oauth2_client_id": "c"}})).unwrap();
+        assert_eq!(modernise(json!({"auth": {"auth_type": "oauth2"}})).value["auth"]["oauth2"], json!({}));
+        let modern = modernise(json!({"auth": {"auth_type": "api_key", "oauth2_client_id": "c"}}));
         assert_eq!(modern.notes, ["auth.oauth2_client_id has no effect while auth.auth_type is \"api_key\""]);
         assert!(modern.value["auth"].get("oauth2").is_none());
     }
 
     #[test]
     fn two_keys_for_one_setting_are_told() {
-        let modern =
-            modernise(json!({"cache": {"ttl_seconds": 60}, "performance": {"cache_ttl": 30}})).unwrap();
+        let modern = modernise(json!({"cache": {"ttl_seconds": 60}, "performance": {"cache_ttl": 30}}));
         assert_eq!(modern.value["cache"]["ttl"], "1m");
         assert_eq!(modern.notes, ["performance.cache_ttl has no effect: cache.ttl is set by another key"]);
     }

@@ -4,6 +4,7 @@
 //! there; and a secret becomes a reference to a Secret that has yet to be made, because a resource holds none in clear.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
@@ -14,13 +15,29 @@ use crate::{
 /// The longest name of a resource; longer ones leave no room for the names of its children.
 const MAX_NAME: usize = 52;
 
-/// Writes the resource that serves the same, as YAML. What is left to do stands above it in comments.
+/// A resource, and what of a file it cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// The resource as YAML. What is left to do stands above it in comments.
+    pub text: String,
+    /// What did not go along, or would not do the same in a cluster.
+    pub to_mend: Vec<String>,
+}
+
+/// Writes the resource that serves the same, as far as one can.
 #[must_use]
-pub fn to_resource(config: &ServerConfig) -> String {
+pub fn to_resource(config: &ServerConfig) -> Converted {
     let mut service = config.service.clone();
     let name = resource_name(service.server_name());
+    let mut to_mend = leave_out(&mut service, config);
     let secrets = move_secrets(&mut service, &name);
+    to_mend.extend(loopback(&service));
+    to_mend.extend(refused(&service));
     let mut text = String::new();
+    if !to_mend.is_empty() {
+        text.push_str("# To be mended by hand, for this does not serve the same in a cluster as it is:\n");
+        to_mend.iter().for_each(|line| text.push_str(&format!("#   - {line}\n")));
+    }
     if !secrets.is_empty() {
         text.push_str("# Make the Secret first:\n#   kubectl create secret generic ");
         let _written = writeln!(text, "{name}-secrets{}", secrets.concat());
@@ -40,7 +57,77 @@ pub fn to_resource(config: &ServerConfig) -> String {
         "spec": {"config": service},
     });
     text.push_str(&serde_saphyr::to_string(&resource).expect("JSON can be written as YAML"));
-    text
+    Converted { text, to_mend }
+}
+
+/// Takes out what a resource cannot have.
+fn leave_out(service: &mut ServiceConfig, config: &ServerConfig) -> Vec<String> {
+    let mut told = Vec::new();
+    service.tools.retain(|tool| {
+        if tool.command.is_some() {
+            let name = &tool.name;
+            told.push(format!("left out: the tool {name:?} runs a program, which a resource cannot; put the program behind HTTP"));
+        }
+        tool.command.is_none()
+    });
+    if !config.process.file_resources.is_empty() {
+        told.push(
+            "left out: fileResources are files of this machine; write their text into resources".to_owned(),
+        );
+    }
+    told
+}
+
+/// Addresses that mean another machine once the server is elsewhere.
+fn loopback(service: &ServiceConfig) -> Vec<String> {
+    let mut found = Vec::new();
+    let document = serde_json::to_value(service).expect("a configuration is JSON");
+    addresses(&document, &Path::of("spec.config"), &mut found);
+    found
+}
+
+fn addresses(value: &Value, path: &Path, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| addresses(value, &path.key(key), found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| addresses(item, &path.index(index), found));
+        }
+        Value::String(text) => {
+            let leads = matches!(
+                path.segments().last(),
+                Some(Segment::Key(key)) if ["url", "endpoint", "issuer", "jwksURL", "address"].contains(&key.as_str())
+            );
+            if leads && is_loopback(text) {
+                found.push(format!("{path} is {text}: in a cluster that is the pod itself; name a Service"));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => authority.split(':').next().unwrap_or(authority),
+    };
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What a cluster says of this resource.
+fn refused(service: &ServiceConfig) -> Vec<String> {
+    let mut violations = crate::validate_service(service);
+    #[cfg(feature = "compile")]
+    violations.extend(crate::compile::compile(&service.tools).err().unwrap_or_default());
+    if service.tools.is_empty() {
+        let message = "a server in a cluster needs at least one tool";
+        violations.push(crate::Violation { path: Path::of("tools"), message: message.to_owned() });
+    }
+    violations.sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
+    violations.dedup();
+    let below = Path::of("spec.config");
+    violations.iter().map(|broken| format!("{}: {}", below.join(&broken.path), broken.message)).collect()
 }
 
 /// A server's name as a DNS label, which the name of a resource has to be.
@@ -99,6 +186,8 @@ fn left_behind(config: &ServerConfig) -> Vec<String> {
     let empty = Map::new();
     for (section, value) in process.as_object().unwrap_or(&empty) {
         match value {
+            // Nobody decides these in a cluster: they are told of elsewhere.
+            _ if section == "fileResources" => {}
             Value::Object(settings) => paths.extend(settings.keys().map(|key| format!("{section}.{key}"))),
             _ => paths.push(section.clone()),
         }
@@ -111,9 +200,39 @@ mod tests {
     use super::*;
     use crate::{Origin, load};
 
-    fn converted(text: &str) -> String {
+    fn converted(text: &str) -> Converted {
         let origin = Origin { name: "production.json".into(), text: text.into() };
         to_resource(&load(&origin, []).unwrap().config)
+    }
+
+    #[test]
+    fn what_a_cluster_cannot_serve_is_told() {
+        let text = r#"{
+            "auth": {"mode": "Disabled"},
+            "health": {"checks": [{"name": "db", "tcp": {"address": "127.0.0.1:5432"}}]},
+            "tools": [
+                {"name": "backup", "command": {"argv": ["tar"]}},
+                {"name": "near", "http": {"url": "http://localhost:8000/x"}},
+                {"name": "far", "description": "http://localhost/", "http": {"url": "https://localhost.example/"}},
+                {"name": "bad", "cel": "args."}
+            ],
+            "fileResources": [{"uri": "file:///a", "path": "/a"}]
+        }"#;
+        let Converted { text, to_mend } = converted(text);
+        for part in [
+            "\"backup\" runs a program",
+            "fileResources",
+            "tools[0].http.url is http://localhost:8000/x",
+            "tcp.address is 127.0.0.1:5432",
+            "spec.config.tools[2].cel",
+        ] {
+            assert!(to_mend.iter().any(|line| line.contains(part)), "{part}: {to_mend:#?}");
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(to_mend.len(), 5, "{to_mend:#?}");
+        assert!(!text.contains("tar"), "{text}");
+        let empty = converted("{}").to_mend;
+        assert_eq!(empty, ["spec.config.tools: a server in a cluster needs at least one tool"]);
     }
 
     #[test]
@@ -124,7 +243,8 @@ mod tests {
             "logging": {"level": "DEBUG", "file_path": "logs/production.log"},
             "tools": [{"name": "greet", "cel": "\"Hello, \" + args.name + \"!\""}]
         }"#;
-        let shown = converted(text);
+        let Converted { text: shown, to_mend } = converted(text);
+        assert!(to_mend.is_empty(), "{to_mend:?}");
         assert!(!shown.contains("canary"), "{shown}");
         insta::assert_snapshot!(shown);
         // What it says is a configuration again, the same as far as a resource goes.

@@ -63,7 +63,7 @@ pub use prompts::{Prompt, PromptArgument, PromptMessage, Role};
 pub use quantity::ByteSize;
 pub use rate_limit::{OnStoreLoss, RateLimit, RateLimitMode, Refusal, ToolRateLimit};
 pub use redis::Redis;
-pub use render::{config_hash, render, sha256};
+pub use render::{config_hash, render, render_yaml, sha256};
 pub use resources::{FileResource, Resource, ResourceTemplate, TemplateVariable};
 pub use restart::{needs_restart, restart_hash, restart_settings};
 pub use secret::{Literal, SecretKeyRef, SecretRef};

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
@@ -11,7 +10,14 @@ use crate::{
     env,
     locate::{Node, Position},
     path::Segment,
+    validate,
 };
+
+mod nearest;
+mod referred;
+mod switches;
+mod typed;
+mod wording;
 
 /// A text and its name, for messages.
 #[derive(Clone, Debug)]
@@ -30,6 +36,8 @@ pub struct Document {
     pub unknown: Vec<UnknownKey>,
     /// What else the user should know.
     pub notes: Vec<String>,
+    /// Whether the file of keys is made where it does not exist: a classic configuration names it and expects that.
+    pub makes_keys_file: bool,
     source: Source,
 }
 
@@ -37,7 +45,7 @@ impl Document {
     /// Says where in the text each violation stands.
     #[must_use]
     pub fn problems(&self, violations: &[Violation]) -> Vec<Problem> {
-        violations.iter().map(|violation| self.source.problem(violation)).collect()
+        self.source.problems(violations)
     }
 }
 
@@ -104,33 +112,70 @@ impl fmt::Display for Problem {
 /// Reads a text and lays the environment over it. Types are checked here, values by [`crate::validate()`].
 ///
 /// # Errors
-/// Where the text is not what its name says, where a value has the wrong type, or where a variable does not fit.
+/// Where the text is not what its name says, where values have the wrong type, or where variables do not fit. Then what
+/// else is wrong with the rest is told, too.
 pub fn load(
     origin: &Origin,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Document, LoadError> {
     let source = Source::read(origin)?;
-    let Modern { mut value, renamed, notes } =
-        compat::modernise(source.config.clone()).map_err(|violations| source.error(&violations))?;
+    let Modern { mut value, renamed, mut notes, wrong } = compat::modernise(source.config.clone());
+    let mut problems = source.problems(&wrong);
     let source = Source { renamed, ..source };
-    let overlay = env::overlay(environment).map_err(|violations| LoadError {
-        problems: violations.into_iter().map(|violation| of_environment(&violation)).collect(),
-    })?;
-    env::merge(&mut value, overlay.value);
-
-    let (mut service, unknown_to_service) = typed::<ServiceConfig>(&value, &source)?;
-    let (process, unknown_to_process) = typed::<ProcessConfig>(&value, &source)?;
-    if service.server_name.is_none() {
-        service.server_name.clone_from(&source.resource_name);
+    let mut wrong = switches::read(&mut value, source.is_resource());
+    match env::overlay(environment) {
+        Ok(overlay) => {
+            env::merge(&mut value, overlay.value);
+            notes.extend(
+                overlay.unknown.into_iter().map(|name| {
+                    format!("the environment variable {name} means nothing here; is it misspelt?")
+                }),
+            );
+        }
+        Err(violations) => problems.extend(violations.iter().map(of_environment)),
     }
-    let unknown = unknown_to_both(&unknown_to_service, &unknown_to_process);
-    let unknown = unknown.into_iter().map(|path| source.unknown_key(path)).collect();
-    let misspelt = overlay
-        .unknown
-        .into_iter()
-        .map(|name| format!("the environment variable {name} means nothing here; is it misspelt?"));
-    let notes = notes.into_iter().chain(misspelt).collect();
-    Ok(Document { config: ServerConfig { service, process }, unknown, notes, source })
+
+    let service = typed::read::<ServiceConfig>(&value);
+    let process = typed::read::<ProcessConfig>(&value);
+    wrong.extend(service.wrong.iter().chain(&process.wrong).cloned());
+    let unknown = unknown_to_both(&service.unknown, &process.unknown);
+    let unknown: Vec<_> = unknown.into_iter().map(|path| source.unknown_key(path)).collect();
+    let as_written = |violation: Violation| Violation {
+        path: process.as_written(service.as_written(violation.path)),
+        message: violation.message,
+    };
+    let mut config = ServerConfig {
+        service: service.value.clone().unwrap_or_default(),
+        process: process.value.clone().unwrap_or_default(),
+    };
+    if source.is_resource() {
+        let name = &mut config.service.server_name;
+        *name = name.take().or_else(|| source.resource_name.clone());
+        notes.extend(referred::follow(&mut config, &source.secrets));
+    } else {
+        wrong.extend(referred::misplaced(&mut config).into_iter().map(as_written));
+    }
+    if !(problems.is_empty() && wrong.is_empty()) {
+        let others = validate(&config).into_iter().map(as_written);
+        let others: Vec<_> = others.filter(|other| !follows_from(other, &wrong)).collect();
+        problems.extend(source.problems(&wrong));
+        problems.extend(unknown.into_iter().map(|key| key.problem));
+        problems.extend(source.problems(&others));
+        problems.sort_by_key(|problem| problem.position);
+        problems.dedup();
+        return Err(LoadError { problems });
+    }
+    let file = config.service.auth.api_keys.as_ref().and_then(|keys| keys.file.as_deref());
+    let makes_keys_file = compat::is_classic_keys_file(&source.renamed, file);
+    Ok(Document { config, unknown, notes, makes_keys_file, source })
+}
+
+/// Whether a rule may be broken only because something was taken out that did not fit.
+fn follows_from(violation: &Violation, wrong: &[Violation]) -> bool {
+    wrong.iter().any(|wrong| {
+        wrong.path.segments().starts_with(violation.path.segments())
+            || violation.message.contains(&wrong.path.to_string())
+    })
 }
 
 fn of_environment(violation: &Violation) -> Problem {
@@ -140,21 +185,6 @@ fn of_environment(violation: &Violation) -> Problem {
         path: violation.path.clone(),
         message: violation.message.clone(),
         excerpt: None,
-    }
-}
-
-/// Reads one view of the document: what of it is not known there comes back as paths.
-fn typed<T: DeserializeOwned>(value: &Value, source: &Source) -> Result<(T, Vec<Path>), LoadError> {
-    let mut unknown = Vec::new();
-    let mut track = serde_path_to_error::Track::new();
-    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-    let result = serde_ignored::deserialize(deserializer, |path| unknown.push(of_ignored(&path)));
-    match result {
-        Ok(typed) => Ok((typed, unknown)),
-        Err(error) => {
-            let path = of_tracked(&track.path());
-            Err(source.error(&[Violation { path, message: error.to_string() }]))
-        }
     }
 }
 
@@ -169,31 +199,6 @@ fn unknown_to_both(one: &[Path], other: &[Path]) -> BTreeSet<Path> {
     of_one.chain(of_other).cloned().collect()
 }
 
-fn of_ignored(path: &serde_ignored::Path<'_>) -> Path {
-    use serde_ignored::Path as Ignored;
-    match path {
-        Ignored::Root => Path::root(),
-        Ignored::Seq { parent, index } => of_ignored(parent).index(*index),
-        Ignored::Map { parent, key } => of_ignored(parent).key(key.as_str()),
-        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
-            of_ignored(parent)
-        }
-    }
-}
-
-fn of_tracked(path: &serde_path_to_error::Path) -> Path {
-    use serde_path_to_error::Segment as Tracked;
-    let mut found = Path::root();
-    for segment in path {
-        match segment {
-            Tracked::Seq { index } => found.push(Segment::Index(*index)),
-            Tracked::Map { key } => found.push(Segment::Key(key.clone())),
-            Tracked::Enum { .. } | Tracked::Unknown => {}
-        }
-    }
-    found
-}
-
 /// A text that has been taken apart, with what is needed to point into it.
 #[derive(Debug)]
 struct Source {
@@ -204,6 +209,8 @@ struct Source {
     base: Path,
     config: Value,
     resource_name: Option<String>,
+    /// What the Secrets beside a manifest hold.
+    secrets: referred::Secrets,
     renamed: Vec<(Path, Path)>,
 }
 
@@ -217,6 +224,7 @@ impl Source {
             base: Path::root(),
             config: Value::Null,
             resource_name: None,
+            secrets: referred::Secrets::new(),
             renamed: Vec::new(),
         };
         let lower = origin.name.to_ascii_lowercase();
@@ -253,6 +261,7 @@ impl Source {
     /// Takes the configuration out of the documents: the only one, or the only `McpServer` among several.
     fn choose(&mut self, mut documents: Vec<(Value, Option<Node>)>) -> Result<(), LoadError> {
         documents.retain(|(value, _)| !value.is_null());
+        documents.iter().for_each(|(value, _)| referred::learn(value, &mut self.secrets));
         if documents.len() > 1 {
             documents.retain(|(value, _)| is_manifest(value));
         }
@@ -301,13 +310,25 @@ impl Source {
     fn unknown_key(&self, path: Path) -> UnknownKey {
         let top = path.segments().first();
         let fatal = matches!(top, Some(Segment::Key(key)) if key == "auth" || key == "rateLimit" || key == "rate_limit");
-        let message = "unknown key; it is misspelt, or needs a later version".to_owned();
+        let message = match nearest::key(&path) {
+            Some(meant) => format!("unknown key; did you mean {meant}?"),
+            None => "unknown key; it is misspelt, or needs a later version".to_owned(),
+        };
         let problem = self.problem(&Violation { path: path.clone(), message });
         UnknownKey { path, fatal, problem }
     }
 
+    /// Whether it is for a cluster, and not a file for a process.
+    fn is_resource(&self) -> bool {
+        !self.base.segments().is_empty()
+    }
+
     fn error(&self, violations: &[Violation]) -> LoadError {
-        LoadError { problems: violations.iter().map(|violation| self.problem(violation)).collect() }
+        LoadError { problems: self.problems(violations) }
+    }
+
+    fn problems(&self, violations: &[Violation]) -> Vec<Problem> {
+        violations.iter().map(|violation| self.problem(violation)).collect()
     }
 
     fn problem(&self, violation: &Violation) -> Problem {

@@ -9,11 +9,21 @@ use crate::{ServerConfig, env::merge};
 /// in it. Secrets written out in a file appear redacted.
 #[must_use]
 pub fn render(config: &ServerConfig) -> String {
-    let mut document = as_value(&config.service);
-    merge(&mut document, as_value(&config.process));
-    let mut text = format!("{:#}", sorted(document));
+    let mut text = format!("{:#}", document(config));
     text.push('\n');
     text
+}
+
+/// The same as YAML.
+#[must_use]
+pub fn render_yaml(config: &ServerConfig) -> String {
+    serde_saphyr::to_string(&document(config)).expect("JSON can be written as YAML")
+}
+
+fn document(config: &ServerConfig) -> Value {
+    let mut document = as_value(&config.service);
+    merge(&mut document, as_value(&config.process));
+    sorted(document)
 }
 
 /// SHA-256 of a rendered configuration, in hexadecimal.
@@ -82,6 +92,18 @@ mod tests {
         }
         "#);
         assert_eq!(render(&ServerConfig::default()), "{}\n");
+    }
+
+    #[test]
+    fn yaml_says_the_same() {
+        let mut config = example();
+        config.service.rate_limit.mode = Some(crate::RateLimitMode::Off);
+        config.service.server_version = Some("1.0".into());
+        let text = render_yaml(&config);
+        // Others read an Off without quotes as false.
+        assert!(text.contains("mode: \"Off\"") || text.contains("mode: 'Off'"), "{text}");
+        let again = crate::load(&crate::Origin { name: "a.yaml".into(), text }, []).unwrap();
+        assert_eq!(again.config, config);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use mcp_server_config::AuthMode;
 use tokio::sync::watch;
 
 use crate::backend::Health;
+use crate::backend::tools::DeclaredTools;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
 use crate::observe::health::{Registry, Told};
@@ -15,6 +16,7 @@ use crate::status::{ConfigState, SharedState};
 /// What a part looks at.
 struct View<'a> {
     dispatcher: &'a Dispatcher,
+    declared: &'a DeclaredTools,
     snapshot: &'a Snapshot,
     config: &'a ConfigState,
 }
@@ -33,18 +35,23 @@ const PARTS: [(&str, Tell); 7] = [
 ];
 
 /// Shows what stands behind requests.
-pub(super) fn show(health: &Registry, dispatcher: &Arc<Dispatcher>, config: &SharedState, outbound: &Client) {
+pub(super) fn show(
+    health: &Registry,
+    dispatcher: &Arc<Dispatcher>,
+    declared: &Arc<DeclaredTools>,
+    config: &SharedState,
+    outbound: &Client,
+) {
     for (name, tell) in PARTS {
         // The metrics of the dispatcher show this registry: an owner would keep both for ever.
-        let (dispatcher, config) = (Arc::downgrade(dispatcher), config.clone());
+        let (dispatcher, declared) = (Arc::downgrade(dispatcher), Arc::downgrade(declared));
+        let config = config.clone();
         health.tells(name, move || {
-            dispatcher.upgrade().map_or_else(
-                || Told::unknown("the server stops"),
-                |dispatcher| {
-                    let (snapshot, config) = (dispatcher.snapshot(), config.now());
-                    tell(&View { dispatcher: &dispatcher, snapshot: &snapshot, config: &config })
-                },
-            )
+            let (Some(dispatcher), Some(declared)) = (dispatcher.upgrade(), declared.upgrade()) else {
+                return Told::unknown("the server stops");
+            };
+            let (snapshot, config) = (dispatcher.snapshot(), config.now());
+            tell(&View { dispatcher: &dispatcher, declared: &declared, snapshot: &snapshot, config: &config })
         });
     }
     let outbound = outbound.clone();
@@ -93,6 +100,10 @@ fn redis(view: &View<'_>) -> Told {
 }
 
 fn tools(view: &View<'_>) -> Told {
+    let lacking = view.declared.lacking();
+    if !lacking.is_empty() {
+        return Told::unhealthy(lacking.join("; "));
+    }
     let mut told = Told::from(&*view.dispatcher.backend().health().borrow());
     if told.details.is_empty() {
         told.details = counted(view.snapshot.tools(), "tool");

@@ -54,6 +54,7 @@ pub fn needed(config: &ServerConfig, found: &Found) -> bool {
         // Whoever has tokens needs no key, unless one is asked for.
         && (config.service.auth.oauth2.is_none() || found.missing_file.is_some())
         && found.keys.is_empty()
+        // A missing file that comes as far as this is one that is made.
         && (nothing_given || found.missing_file.is_some() || found.needs_cluster)
 }
 
@@ -67,7 +68,7 @@ pub fn generate(
     found: &Found,
     environment: &Environment,
 ) -> Result<Generated, GenerateError> {
-    if environment.get("KUBERNETES_SERVICE_HOST").is_some() {
+    if environment.in_cluster() {
         return Err(GenerateError::InCluster);
     }
     let file = match &found.missing_file {

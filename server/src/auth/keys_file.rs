@@ -17,6 +17,14 @@ pub const DEFAULT_ID: &str = "default";
 pub enum KeysError {
     #[error("line {line}, column {column}: expected {{\"keys\": [{{\"id\": \"…\", \"sha256\": \"…\"}}]}}")]
     Shape { line: usize, column: usize },
+    #[error(
+        "line {line}, column {column}: unknown member {name:?}; the file has keys, and a key has id, sha256, key, scopes, expires and limits"
+    )]
+    Member { line: usize, column: usize, name: String },
+    #[error(
+        "it holds neither a list, {{\"keys\": [{{\"id\": \"…\", \"sha256\": \"…\"}}]}}, nor a single key of 1 to 4096 visible ASCII characters without spaces"
+    )]
+    Neither,
     #[error("keys[{0}] has no id")]
     NoId(usize),
     #[error("keys[{0}] has an id of more than 256 characters, or with control characters in it")]
@@ -91,7 +99,16 @@ pub fn parse(text: &str) -> Result<Vec<Key>, KeysError> {
     if text.starts_with(['{', '[', '"']) {
         return read(text).and_then(|file| check(&file));
     }
-    check(&File { keys: vec![Entry { key: Some(text.to_owned()), ..Entry::named(DEFAULT_ID) }] })
+    check(&bare(text)?)
+}
+
+/// The list with nothing but one key, given by itself.
+///
+/// # Errors
+/// Where the text is no key.
+pub fn bare(text: &str) -> Result<File, KeysError> {
+    let file = File { keys: vec![Entry { key: Some(text.to_owned()), ..Entry::named(DEFAULT_ID) }] };
+    check(&file).map(|_| file).map_err(|_| KeysError::Neither)
 }
 
 /// Reads the file as it is written.
@@ -99,8 +116,20 @@ pub fn parse(text: &str) -> Result<Vec<Key>, KeysError> {
 /// # Errors
 /// Where it has another shape.
 pub fn read(text: &str) -> Result<File, KeysError> {
-    serde_json::from_str(text)
-        .map_err(|error| KeysError::Shape { line: error.line(), column: error.column() })
+    serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        match unknown_member(&error.to_string()) {
+            Some(name) => KeysError::Member { line, column, name },
+            None => KeysError::Shape { line, column },
+        }
+    })
+}
+
+/// The member that a message of the parser complains of. One that may be a key in the wrong place is not repeated.
+fn unknown_member(message: &str) -> Option<String> {
+    let name = message.strip_prefix("unknown field `")?.split('`').next()?;
+    let word = name.len() <= 24 && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'-');
+    word.then(|| name.to_owned())
 }
 
 /// The keys of a file, if all of them are good.
@@ -216,6 +245,26 @@ mod tests {
         assert_eq!(seconds, 1_801_353_600);
         assert_eq!(key.limit, Some(Limit { requests_per_minute: Some(6), burst: Some(2) }));
         assert_eq!(parse(&write(&read(text).unwrap())).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn says_what_was_not_understood() {
+        for (text, expected) in [
+            (
+                r#"{"keys":[{"id":"a","key":"b","colour":"red"}]}"#,
+                "line 1, column 38: unknown member \"colour\"",
+            ),
+            (r#"{"key":[]}"#, "unknown member \"key\""),
+            (r#"{"keys":[{"key":"b"}]}"#, "expected {\"keys\": ["),
+            ("two words", "it holds neither a list"),
+            ("keys:\n- id: a\n", "it holds neither a list"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        // It may be a key.
+        let error = parse(r#"{"Zm9vYmFyYmF6cXV4cXV1eHF1dXV4cXV1dXV4":"ci"}"#).unwrap_err().to_string();
+        assert!(!error.contains("Zm9v"), "{error}");
     }
 
     #[test]

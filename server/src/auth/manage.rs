@@ -14,6 +14,8 @@ use crate::auth::places::write_private;
 pub enum ManageError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("{} does not exist; `mcp-server keys --file {} add ID` makes it", .0.display(), .0.display())]
+    Missing(PathBuf),
     #[error("the keys in {} cannot be used as they are", path.display())]
     Keys { path: PathBuf, source: KeysError },
     #[error("cannot write {}", path.display())]
@@ -120,8 +122,11 @@ fn row(entry: &Entry, now: SystemTime) -> [String; 5] {
 }
 
 fn open(path: &Path) -> Result<File, ManageError> {
-    let text = std::fs::read_to_string(path);
-    read(path, &text.map_err(|source| ManageError::Read { path: path.to_owned(), source })?)
+    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ManageError::Missing(path.to_owned()),
+        _ => ManageError::Read { path: path.to_owned(), source },
+    });
+    read(path, &text?)
 }
 
 fn read(path: &Path, text: &str) -> Result<File, ManageError> {
@@ -131,7 +136,7 @@ fn read(path: &Path, text: &str) -> Result<File, ManageError> {
     let file = if text.starts_with('{') {
         keys_file::read(text).map_err(keys)?
     } else {
-        File { keys: vec![Entry { key: Some(text.to_owned()), ..Entry::named(keys_file::DEFAULT_ID) }] }
+        keys_file::bare(text).map_err(keys)?
     };
     keys_file::check(&file).map_err(keys)?;
     Ok(file)

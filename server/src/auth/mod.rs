@@ -32,6 +32,7 @@ pub mod manage;
 pub mod metrics;
 pub mod oauth;
 pub mod obtain;
+pub mod open;
 pub mod places;
 pub mod principal;
 pub mod rules;

@@ -11,7 +11,7 @@ use crate::auth::generate::{self, GenerateError};
 use crate::auth::keyring::Key;
 use crate::auth::places::{Places, ServerRecord};
 use crate::auth::source::{self, Found, SourceError};
-use crate::environment::Environment;
+use crate::environment::{self, Environment};
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +20,36 @@ pub enum ObtainError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    #[error("{} does not exist; make it with `mcp-server keys --file {} add ID`, or correct auth.apiKeys.file", .0.display(), .0.display())]
+    NoFile(PathBuf),
+    #[error("{} does not exist; mount the Secret that holds the API keys there, or correct auth.apiKeys.file", .0.display())]
+    NotMounted(PathBuf),
     #[error("the API keys file {} is gone; the keys that were in it stay valid until it is back or the server restarts", .0.display())]
     Gone(PathBuf),
+}
+
+/// What becomes of a keys file that is named and does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is an error: a mistyped name must not lock out everybody who has a key.
+    Refused,
+    /// It is made with a new key in it, as the classic server did.
+    Made,
+}
+
+/// Where a server is reached, for whom a new key is shown to.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached<'a> {
+    pub address: SocketAddr,
+    pub path: &'a str,
+}
+
+impl Reached<'_> {
+    /// The URL for a program on this machine.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}{}", environment::reachable(self.address), self.path)
+    }
 }
 
 /// Keys and secrets.
@@ -57,16 +85,26 @@ pub fn obtain(
     config: &ServerConfig,
     environment: &Environment,
     address: SocketAddr,
+    missing: Missing,
 ) -> Result<Obtained, ObtainError> {
     if config.service.auth.mode() == AuthMode::Disabled {
         return Ok(Obtained::default());
     }
     let found = source::read(config, environment)?;
+    if let Some(file) = found.missing_file.clone().filter(|_| missing == Missing::Refused) {
+        return Err(match environment.in_cluster() {
+            true => ObtainError::NotMounted(file),
+            false => ObtainError::NoFile(file),
+        });
+    }
     let client_secret = source::client_secret(config, environment)?;
     if generate::needed(config, &found) {
         let made = generate::generate(address, &found, environment)?;
         match &made.told {
-            Some(key) => tell(key, &made.file, &found),
+            Some(key) => {
+                let reached = Reached { address, path: config.process.http.path() };
+                tell(key, &made.file, &found, reached);
+            }
             None => {
                 tracing::info!(file = %made.file.display(), "using the API key that was generated before")
             }
@@ -94,22 +132,32 @@ pub fn obtain_again(
     environment: &Environment,
     address: SocketAddr,
     until_now: Option<&PathBuf>,
+    missing: Missing,
 ) -> Result<Obtained, ObtainError> {
     match until_now {
         Some(file) if source::file(config) == Some(file) && !file.exists() => {
             Err(ObtainError::Gone(file.clone()))
         }
-        _ => obtain(config, environment, address),
+        _ => obtain(config, environment, address, missing),
     }
 }
 
 /// Says the key, once, where people look and logs are not collected from as data.
-fn tell(key: &str, file: &std::path::Path, found: &Found) {
-    let why =
-        if found.needs_cluster { " (the Secret that the configuration names is in a cluster)" } else { "" };
+fn tell(key: &str, file: &std::path::Path, found: &Found, reached: Reached<'_>) {
+    let why = if found.missing_file.is_some() {
+        format!(
+            "The file {} that auth.apiKeys names did not exist; it was made, with one key",
+            file.display()
+        )
+    } else if found.needs_cluster {
+        "The Secret that auth.apiKeys names is in a cluster, so a key was made".to_owned()
+    } else {
+        "No API keys were configured, so one was made".to_owned()
+    };
     let text = format!(
-        "\nNo API keys were configured{why}, so one was made:\n\n    {key}\n\n\
+        "\n{why}:\n\n    {key}\n\nClients send it to {} as `Authorization: Bearer <key>`.\n\
          It is kept in {} and not shown again. `mcp-server call` on this machine finds it by itself.\n\n",
+        reached.url(),
         file.display()
     );
     if let Err(error) = io::stderr().write_all(text.as_bytes()) {

@@ -52,7 +52,13 @@ pub async fn run(arguments: Call, environment: &Environment) -> ExitCode {
             let printed = print(&format!("{result:#}\n"));
             if failed { ExitCode::FAILURE } else { printed }
         }
-        Ok(result) if arguments.list => print(&list(&result)),
+        Ok(result) if arguments.list => {
+            let listed = list(&result);
+            if listed.is_empty() {
+                say("The server has no tools, or none that this key may call.");
+            }
+            print(&listed)
+        }
         Ok(result) if is_error(&result) => {
             say(text(&result).trim_end());
             ExitCode::FAILURE

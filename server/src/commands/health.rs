@@ -1,6 +1,5 @@
 //! `mcp-server health`: what a container without a shell uses as its health check.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use mcp_server_config::constants::READY_PATH;
 use crate::app::StartError;
 use crate::client::http::{Client, Url};
 use crate::commands::{fail, print, say};
-use crate::environment::Environment;
+use crate::environment::{Environment, reachable};
 use crate::settings::{Flags, Sources};
 
 /// A server that takes longer to say that it is ready is not.
@@ -46,26 +45,7 @@ fn admin_url(config: Option<PathBuf>, environment: Environment) -> Result<String
     let text =
         sources.read().map_err(|source| fail(&StartError::Read { name: sources.name(), source }, 2))?;
     let loaded = sources.load(&text).map_err(|refused| fail(&refused, 2))?;
-    Ok(format!("http://{}{READY_PATH}", reachable(loaded.config.process.http.admin_address())))
-}
-
-/// The address at which a program on this machine reaches a server that listens at `address`.
-fn reachable(address: &str) -> String {
-    let Ok(mut at) = address.parse::<SocketAddr>() else { return address.to_owned() };
-    if at.ip().is_unspecified() {
-        at.set_ip(if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
-    at.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn all_addresses_are_reached_by_loopback() {
-        for (address, reached) in
-            [("0.0.0.0:9090", "127.0.0.1:9090"), ("[::]:1", "[::1]:1"), ("192.0.2.1:2", "192.0.2.1:2")]
-        {
-            assert_eq!(super::reachable(address), reached);
-        }
-    }
+    let address = loaded.config.process.http.admin_address();
+    let reached = address.parse().map_or_else(|_| address.to_owned(), |at| reachable(at).to_string());
+    Ok(format!("http://{reached}{READY_PATH}"))
 }

@@ -5,11 +5,13 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mcp_server_config::convert::to_resource;
-use mcp_server_config::{Origin, load, render, restart_settings};
+use mcp_server_config::convert::{Converted, to_resource};
+use mcp_server_config::{AuthMode, Origin, load, render, restart_settings};
 
 use crate::app::{self, StartError, Via};
 use crate::args::{Command, Serve};
+use crate::auth::obtain::Missing;
+use crate::auth::source;
 use crate::client;
 use crate::environment::Environment;
 use crate::reload::{chain, refused};
@@ -96,7 +98,9 @@ fn check_config(file: PathBuf, environment: Environment, allow_commands: bool) -
     let unknown = |loaded: &settings::Loaded| loaded.unknown.iter().map(|key| key.problem.clone()).collect();
     let problems = match sources.load(&text) {
         Ok(loaded) if loaded.unknown.is_empty() => {
-            loaded.notes.iter().for_each(|note| say(&format!("{}: {note}", sources.name())));
+            let absent = absent_keys(&loaded);
+            let notes = loaded.notes.iter().chain(&absent);
+            notes.for_each(|note| say(&format!("{}: {note}", sources.name())));
             let tools = loaded.tools.len();
             let tools = if tools == 1 { "1 tool".to_owned() } else { format!("{tools} tools") };
             return print(&format!("{} is valid: {tools}\n", sources.name()));
@@ -106,6 +110,20 @@ fn check_config(file: PathBuf, environment: Environment, allow_commands: bool) -
     };
     say(&refused(&problems));
     ExitCode::from(2)
+}
+
+/// What there is to say of a keys file that is not there. It may be there where the server will run.
+fn absent_keys(loaded: &settings::Loaded) -> Option<String> {
+    let needed = loaded.config.service.auth.mode() != AuthMode::Disabled;
+    let file = source::file(&loaded.config).filter(|file| needed && !file.exists())?.display();
+    Some(match loaded.missing_keys {
+        Missing::Made => format!(
+            "warning: auth.apiKeys: {file} does not exist; a server that starts makes it, with one key"
+        ),
+        Missing::Refused => format!(
+            "warning: auth.apiKeys: {file} does not exist, and a server would not start; make it with `mcp-server keys --file {file} add ID`"
+        ),
+    })
 }
 
 /// The environment stays out of it: it belongs to this machine.
@@ -119,7 +137,16 @@ fn convert_config(file: PathBuf) -> ExitCode {
         Ok(document) => {
             document.unknown.iter().for_each(|key| say(&key.problem.to_string()));
             document.notes.iter().for_each(|note| say(&format!("{}: {note}", sources.name())));
-            print(&to_resource(&document.config))
+            let Converted { text, to_mend } = to_resource(&document.config);
+            let printed = print(&text);
+            match to_mend.len() {
+                0 => return printed,
+                1 => say("1 thing has to be mended by hand; the comment at the top says which."),
+                more => say(&format!(
+                    "{more} things have to be mended by hand; the comment at the top says which."
+                )),
+            }
+            ExitCode::FAILURE
         }
         Err(error) => {
             say(&error.to_string());

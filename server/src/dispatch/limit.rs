@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::auth::principal::Caller;
 use crate::dispatch::snapshot::{Snapshot, Tool};
-use crate::limit::{Limiter, Refused, Request};
+use crate::limit::{Limiter, Refused, Request, Scope};
 use crate::protocol::errors::{Code, Fault};
 use crate::protocol::raw::Raw;
 
@@ -74,8 +74,15 @@ fn fault(refused: Refused) -> Fault {
         "retryAfterMs": u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
         "resetAt": reset_at,
     });
-    let message =
-        format!("rate limit exceeded: {requests} requests a minute are allowed; try again in {seconds} s");
+    let what = match scope {
+        Scope::Caller => "requests",
+        Scope::Tool => "calls of this tool",
+    };
+    // A bucket knows no more than that it is empty: both numbers are needed to see why.
+    let message = format!(
+        "rate limit exceeded: {requests} {what} a minute are allowed, {} at once; try again in {seconds} s",
+        rate.burst()
+    );
     Fault {
         data: Some(Raw::of(&data)),
         retry_after: Some(seconds),

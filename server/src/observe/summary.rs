@@ -83,14 +83,17 @@ impl Summary {
     }
 }
 
-/// Writes a summary each interval, which may change meanwhile.
+/// Writes a summary each interval, which may change meanwhile. Where nothing was asked since the last, there is nothing
+/// to say.
 pub async fn run(metrics: Arc<Metrics>, interval: impl Fn() -> std::time::Duration) {
     let cpu = CpuMeter::new();
     let mut last = 0;
     loop {
         interval::wait(&interval).await;
         let summary = Summary::of(&metrics, &process::sample(), &cpu);
-        summary.log(summary.requests_total - last);
+        if summary.requests_total != last {
+            summary.log(summary.requests_total - last);
+        }
         last = summary.requests_total;
     }
 }

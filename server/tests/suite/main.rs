@@ -31,6 +31,7 @@ mod legacy;
 mod library;
 mod limits;
 mod logging;
+mod mistakes;
 mod modern;
 mod oauth;
 mod outbound;

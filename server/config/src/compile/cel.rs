@@ -199,6 +199,10 @@ impl<'a> Check<'a> {
     fn ident(&mut self, expr: &IdedExpr, name: &str) {
         // What is no variable may still name a type, as in `type(args.x) == int`.
         if !self.is_bound(name) && !self.resolves(expr) {
+            if let Some(meant) = self.variables.iter().find(|variable| is_near(name, variable)) {
+                self.report(expr, format!("names an unknown variable {name:?}; did you mean {meant}?"));
+                return;
+            }
             let known = match self.variables {
                 [one] => format!("only {one} is known"),
                 several => format!("there are {}", several.join(", ")),
@@ -294,6 +298,13 @@ impl<'a> Check<'a> {
         self.depth -= 1;
         self.bound.truncate(before);
     }
+}
+
+/// Whether a name is so near to a variable's that it was probably meant.
+pub(super) fn is_near(name: &str, variable: &str) -> bool {
+    let name = name.to_lowercase();
+    // `argument` and `arguments` are what args is short for.
+    strsim::osa_distance(&name, variable) <= 1 || (variable == ARGUMENTS && name.starts_with("argument"))
 }
 
 fn literal(value: LiteralValue) -> IdedExpr {

@@ -103,9 +103,15 @@ impl Template {
 fn argument(place: &str) -> Result<Vec<String>, String> {
     let place = place.trim();
     let mut names = place.split('.');
-    if names.next() != Some("args") {
+    let first = names.next().unwrap_or_default();
+    if first != "args" {
+        let meant = match place.split_once('.') {
+            Some((_, rest)) if super::cel::is_near(first, "args") => rest,
+            _ if place.is_empty() => "name",
+            _ => place,
+        };
         return Err(format!(
-            "has {{{{{place}}}}}, and only arguments can be filled in; write {{{{args.name}}}}"
+            "has {{{{{place}}}}}, and only arguments can be filled in; did you mean {{{{args.{meant}}}}}?"
         ));
     }
     names

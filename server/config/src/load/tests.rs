@@ -53,7 +53,7 @@ fn yaml_errors_point_at_the_place() {
       |   ^
     "#);
     insta::assert_snapshot!(fails("a.yaml", "tools:\n  - name: a\n  - name: [b]\n"), @r#"
-    a.yaml:3:5: tools[1].name: invalid type: sequence, expected a string
+    a.yaml:3:5: tools[1].name: a list is not a text
       |
     3 |   - name: [b]
       |     ^
@@ -126,7 +126,7 @@ fn a_manifest_is_served_too() {
     let text = "# a comment\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\n\
                 apiVersion: mcp-operator.dev/v1alpha1\nkind: McpServer\nmetadata: {name: hello}\nspec:\n  config:\n    tools:\n      - name: greet\n        text: 1\n";
     let error = fails("hello.yaml", text);
-    assert!(error.starts_with("hello.yaml:13:9: spec.config.tools[0].text: invalid type"), "{error}");
+    assert!(error.starts_with("hello.yaml:13:9: spec.config.tools[0].text: 1 is not a text"), "{error}");
     let document = read("hello.yaml", &text.replace("text: 1", "text: hi")).unwrap();
     assert_eq!(document.config.service.server_name(), "hello");
     assert_eq!(document.config.service.tools[0].name, "greet");
@@ -146,6 +146,73 @@ fn what_is_rendered_loads_again() {
     let first = read("a.json", &text.to_string()).unwrap().config;
     let again = read("a.json", &render(&first)).unwrap().config;
     assert_eq!(first, again);
+}
+
+#[test]
+fn one_mistake_does_not_hide_another() {
+    let text = "serverNam: x\nauth: {apiKey: {fil: x}}\nlogging: {file: x}\nperformance: {requestTimeout: 5}\n\
+                rateLimit: {mode: 7, burst: 0}\ntools:\n- {name: a, text: x}\n- {nme: b}\n- {name: a, text: y}\n";
+    let error = fails("a.yaml", text);
+    for part in [
+        "a.yaml:1:1: serverNam: unknown key; did you mean serverName?",
+        "a.yaml:2:17: auth.apiKey.fil: unknown key; did you mean auth.apiKey.file?",
+        "a.yaml:3:11: logging.file: \"x\" is not a map of settings",
+        "a.yaml:4:15: performance.requestTimeout: ",
+        "a.yaml:5:13: rateLimit.mode: 7 is not",
+        "a.yaml:5:22: rateLimit.burst: must be from 1",
+        "a.yaml:8:3: tools[1]: missing field `name`",
+        "a.yaml:9:4: tools[2].name: a tool \"a\" was declared before",
+    ] {
+        assert!(error.contains(part), "{part} is not in\n{error}");
+    }
+}
+
+#[test]
+fn off_without_quotes_is_meant_as_it_is_written() {
+    let text = "rateLimit: {mode: Off}\ncache: {mode: On}\n";
+    let service = read("a.yaml", text).unwrap().config.service;
+    assert_eq!((service.rate_limit.mode(), service.cache.mode), (RateLimitMode::Off, Some(CacheMode::On)));
+    let error = fails("a.yaml", "rateLimit: {mode: On}\n");
+    assert!(error.contains("rateLimit.mode: true is not one of Enforce, Report, Off"), "{error}");
+    // A cluster would refuse it.
+    let manifest =
+        "apiVersion: mcp-operator.dev/v1alpha1\nkind: McpServer\nspec: {config: {rateLimit: {mode: Off}}}\n";
+    let error = fails("a.yaml", manifest);
+    assert!(error.contains("YAML reads Off as false; write \"Off\""), "{error}");
+}
+
+#[test]
+fn secrets_of_a_cluster_are_those_in_the_same_file() {
+    let manifest = "apiVersion: mcp-operator.dev/v1alpha1\nkind: McpServer\nmetadata: {name: m}\nspec:\n  config:\n    \
+                    auth: {apiKeys: {secretKeyRef: {name: clients, key: keys.json}}}\n    \
+                    redis: {url: {secretKeyRef: {name: redis, key: url}}}\n";
+    let document = read("m.yaml", manifest).unwrap();
+    assert_eq!(
+        document.notes,
+        [
+            "auth.apiKeys: Secret clients is not readable outside a cluster; a generated key is used instead",
+            "redis.url: Secret redis is not readable outside a cluster; put the Secret into the same file",
+        ]
+    );
+    let secrets = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: clients}\nstringData: {keys.json: key-of-ci}\n\
+                   ---\napiVersion: v1\nkind: Secret\nmetadata: {name: redis}\ndata: {url: cmVkaXM6Ly9y}\n";
+    let document = read("m.yaml", &format!("{manifest}{secrets}")).unwrap();
+    assert_eq!(document.notes, Vec::<String>::new());
+    let mut service = document.config.service;
+    let texts = service.secrets_mut();
+    let texts: Vec<_> = texts.iter().map(|(_, secret)| secret.value.as_ref().unwrap().expose()).collect();
+    assert_eq!(texts, ["key-of-ci", "redis://r"]);
+    let error = fails("m.json", r#"{"auth": {"apiKeys": {"secretKeyRef": {"name": "a", "key": "b"}}}}"#);
+    assert!(error.contains("auth.apiKeys.secretKeyRef: only a resource can refer to a Secret"), "{error}");
+}
+
+#[test]
+fn only_the_classic_file_of_keys_is_made() {
+    let made = |text: &str| read("a.json", text).unwrap().makes_keys_file;
+    assert!(made(include_str!("../../tests/classic-production.json")));
+    assert!(!made(r#"{"auth": {"api_keys_file": "config/api_kyes.json"}}"#));
+    assert!(!made(r#"{"auth": {"apiKeys": {"file": "config/api_keys.json"}}}"#));
+    assert!(!made("{}"));
 }
 
 proptest::proptest! {

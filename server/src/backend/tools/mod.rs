@@ -103,6 +103,12 @@ impl DeclaredTools {
         }
     }
 
+    /// A sentence of each secret that the tools need and that is not there.
+    #[must_use]
+    pub fn lacking(&self) -> Vec<String> {
+        self.outside.as_ref().map(|outside| outside.asker.lacking()).unwrap_or_default()
+    }
+
     fn with_limits(tools: CompiledTools, limits: PoolLimits) -> Arc<Self> {
         Arc::new(Self::made(tools, limits, None))
     }

@@ -35,7 +35,10 @@ fn broken_expressions_are_refused_with_position_and_reason() {
     for (source, expected) in [
         ("", "tools[0].cel: is empty"),
         (" \n ", "tools[0].cel: is empty"),
-        ("1 +", "is not a CEL expression: the expression ends too early; correct it there (line 1, column 4)"),
+        (
+            "1 +",
+            "is not a CEL expression: the expression ends too early; correct it there (line 1, column 4)",
+        ),
         ("(1", "the expression ends too early, ')' is missing;"),
         ("{\"a\" 1}", "':' is missing before '1';"),
         ("1 2", "'2' does not belong there;"),
@@ -48,6 +51,7 @@ fn broken_expressions_are_refused_with_position_and_reason() {
             "name",
             "names an unknown variable \"name\"; only args is known, as in args.name (line 1, column 1)",
         ),
+        ("arg.name", "names an unknown variable \"arg\"; did you mean args? (line 1, column 1)"),
         ("args.list.map(x, y)", "unknown variable \"y\""),
         ("[1].map(x, x)[0] + x", "unknown variable \"x\""),
         (".args", "unknown variable"),

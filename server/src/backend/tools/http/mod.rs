@@ -24,11 +24,13 @@ use crate::reload::chain;
 mod ask;
 mod batch;
 pub(super) mod fill;
+mod lacking;
 mod map;
 mod secrets;
 
 use batch::{Batcher, Item, Shared as SharedRequest};
 use fill::{Filled, Filler, Unfit};
+use lacking::Lacking;
 use map::Given;
 pub(super) use secrets::Secrets;
 
@@ -37,6 +39,7 @@ pub(super) use secrets::Secrets;
 pub(super) struct Asker {
     client: Client,
     secrets: Secrets,
+    lacking: Lacking,
     batcher: Arc<Batcher>,
 }
 
@@ -55,10 +58,10 @@ impl Asker {
         registry: &Registry,
     ) -> Self {
         let batcher = Batcher::new(client.clone(), &performance.batching, registry);
-        Self { client, secrets, batcher: Arc::new(batcher) }
+        Self { client, secrets, lacking: Lacking::default(), batcher: Arc::new(batcher) }
     }
 
-    /// Has the upstreams of these tools shown, asked or not.
+    /// Has the upstreams of these tools shown, asked or not, and looks whether there is what it takes to ask them.
     pub(super) fn declare(&self, tools: &CompiledTools) {
         let origins = tools.iter().filter_map(|tool| match tool.body() {
             Body::Http(program) => program.url.literal_origin(),
@@ -66,6 +69,12 @@ impl Asker {
         });
         let origins: Vec<_> = origins.collect();
         self.client.declare(origins.iter().map(String::as_str));
+        self.lacking.look(tools, self.secrets.environment());
+    }
+
+    /// A sentence of each secret that the tools need and that is not there.
+    pub(super) fn lacking(&self) -> Vec<String> {
+        self.lacking.told(self.secrets.environment())
     }
 
     pub(super) fn reconfigure(&self, performance: &Performance) {

@@ -36,6 +36,10 @@ impl Secrets {
         Self { environment, read: Mutex::default() }
     }
 
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// The secret that `reference` leads to, without line breaks at its end.
     ///
     /// # Errors

@@ -1,0 +1,102 @@
+//! What somebody stumbles over who does not know the server yet: each mistake is told, with the next step.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::process::{ANY_ADMIN_PORT, Served, run, status, stderr, stdout};
+
+/// Starts a server that is not going to serve.
+fn refused(home: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let ports = ["serve", "--address", "127.0.0.1:0", "--admin-address", ANY_ADMIN_PORT];
+    let output = run(home, &[&ports[..], arguments].concat());
+    (output.status.code(), stderr(&output))
+}
+
+#[test]
+fn a_mistyped_keys_file_locks_nobody_out() {
+    let home = tempfile::tempdir().unwrap();
+    for auth in [
+        json!({"apiKeys": {"file": "kyes.json"}}),
+        json!({"mode": "Optional", "apiKeys": {"file": "kyes.json"}}),
+        json!({"enabled": true, "api_keys_file": "kyes.json"}),
+    ] {
+        let config = json!({"auth": auth, "tools": [{"name": "a", "text": "x"}]});
+        fs::write(home.path().join("c.json"), config.to_string()).unwrap();
+        let (code, told) = refused(home.path(), &["--config", "c.json"]);
+        assert_eq!(code, Some(4), "{auth}: {told}");
+        assert!(
+            told.contains("kyes.json does not exist; make it with `mcp-server keys --file kyes.json add ID`"),
+            "{told}"
+        );
+        assert!(!home.path().join("kyes.json").exists());
+        let checked = run(home.path(), &["check-config", "c.json"]);
+        assert_eq!(stdout(&checked), "c.json is valid: 1 tool\n");
+        assert!(stderr(&checked).contains("kyes.json does not exist"), "{}", stderr(&checked));
+    }
+    let listed = run(home.path(), &["keys", "--file", "kyes.json", "list"]);
+    assert_eq!(listed.status.code(), Some(1));
+    assert!(
+        stderr(&listed).contains("`mcp-server keys --file kyes.json add ID` makes it"),
+        "{}",
+        stderr(&listed)
+    );
+}
+
+#[test]
+fn a_mistyped_configuration_is_told_and_leaves_no_directories() {
+    let home = tempfile::tempdir().unwrap();
+    let (code, told) = refused(home.path(), &["--config", "cofnig/my.yaml"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("its directory cofnig"), "{told}");
+    assert!(!home.path().join("cofnig").exists());
+    let served = Served::start_with(home.path(), &["--config", "my.yaml"], &[("MCP_AUTH_ENABLED", "false")]);
+    let warned = served.log().lines().any(|line| {
+        line.contains("WARN")
+            && line.contains("did not exist")
+            && line.contains(home.path().to_str().unwrap())
+    });
+    assert!(warned, "{}", served.log());
+    assert!(fs::read_to_string(home.path().join("my.yaml")).unwrap().starts_with("auth:"));
+    let listed = run(home.path(), &["call", "--list", "--url", &served.url()]);
+    assert!(stderr(&listed).contains("no tools"), "{}", stderr(&listed));
+}
+
+#[test]
+fn an_address_is_blamed_on_the_flag() {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), &["serve", "--address", "8080"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).starts_with("--address: \"8080\" is not an address"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_resource_that_a_cluster_would_refuse_is_no_success() {
+    let home = tempfile::tempdir().unwrap();
+    let tools = json!([{"name": "list", "command": {"argv": ["ls"]}}, {"name": "a", "text": "x"}]);
+    let config = json!({"auth": {"mode": "Disabled"}, "tools": tools});
+    fs::write(home.path().join("c.json"), config.to_string()).unwrap();
+    let converted = run(home.path(), &["convert-config", "c.json"]);
+    assert_eq!(converted.status.code(), Some(1));
+    assert!(stdout(&converted).starts_with("# To be mended by hand"), "{}", stdout(&converted));
+    assert!(!stdout(&converted).contains("argv"));
+    let fine = json!({"auth": {"mode": "Disabled"}, "tools": [{"name": "a", "text": "x"}]});
+    fs::write(home.path().join("c.json"), fine.to_string()).unwrap();
+    assert_eq!(run(home.path(), &["convert-config", "c.json"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_secret_that_a_tool_lacks_is_known_before_anybody_calls_it() {
+    let home = tempfile::tempdir().unwrap();
+    let header = json!({"name": "Authorization", "secret": {"file": "token"}});
+    let tool = json!({"name": "ask", "http": {"url": "http://upstream.invalid/", "headers": [header]}});
+    let config = json!({"auth": {"mode": "Disabled"}, "tools": [tool]});
+    fs::write(home.path().join("c.json"), config.to_string()).unwrap();
+    let served = Served::start(home.path(), &["--config", "c.json"]);
+    served.logged("a secret of a tool is not there");
+    let shown = status(&served);
+    let message = shown["components"]["tools"]["message"].as_str().unwrap();
+    assert!(message.contains("tool ask, header Authorization: cannot read token"), "{shown:#}");
+    fs::write(home.path().join("token"), "secret").unwrap();
+    assert_eq!(status(&served)["components"]["tools"]["health"], "Healthy");
+}
