@@ -155,7 +155,8 @@ mod tests {
             "performance": {"requestTimeout": "soon"},
         });
         let typed = read::<ServiceConfig>(&value);
-        let wrong: Vec<_> = typed.wrong.iter().map(|wrong| wrong.path.to_string()).collect();
+        let mut wrong: Vec<_> = typed.wrong.iter().map(|wrong| wrong.path.to_string()).collect();
+        wrong.sort();
         let expected =
             ["performance.requestTimeout", "tools[0]", "tools[1].text", "tools[3]", "tools[4].name"];
         assert_eq!(wrong, expected);
