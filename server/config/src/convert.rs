@@ -250,7 +250,9 @@ mod tests {
         // What it says is a configuration again, the same as far as a resource goes.
         let origin = Origin { name: "resource.yaml".into(), text: shown };
         let again = load(&origin, []).unwrap();
-        assert!(again.unknown.is_empty() && again.notes.is_empty(), "{:?}", again.unknown);
+        assert!(again.unknown.is_empty(), "{:?}", again.unknown);
+        // The Secret that it names is in no file.
+        assert_eq!(again.notes.len(), 1, "{:?}", again.notes);
         assert_eq!(again.config.service.tools.len(), 1);
     }
 
