@@ -20,7 +20,7 @@ other; the systems have pages of their own.
 - A **secret** is `{secretKeyRef: {name, key}}` in a resource, and `{file: PATH}` or `{env: VARIABLE}` in a file.
 - A **duration** is written `30s`, `5m`, `1h30m`, `250ms`; a **size** `4Mi`, `64Ki`.
 - Lists in variables are words apart by commas. `[]` stands for each entry of a list.
-- YAML reads a bare `On` or `Off` as true or false: write `\"On\"`, `\"Off\"`.
+- `kubectl` takes a bare `On` or `Off` in YAML for true or false: write `\"On\"`, `\"Off\"`.
 ";
 
 /// One setting.
@@ -157,7 +157,8 @@ fn kind(schema: &Value) -> String {
         Some("boolean") => "`true`, `false`".to_owned(),
         Some("array") => match kind(unwrapped(&schema["items"])).as_str() {
             "object" => "list".to_owned(),
-            items => format!("list of {items}"),
+            one @ ("text" | "number" | "secret") => format!("list of {one}s"),
+            words => format!("list of {words}"),
         },
         Some("object") if schema["properties"].as_object().is_some_and(is_secret) => "secret".to_owned(),
         Some("object") => "object".to_owned(),
@@ -202,13 +203,13 @@ fn on_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Text that Markdown shows as it is.
+/// Text that Markdown shows as it is; what the description marks as code stays code.
 fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '<' => shown.push_str("&lt;"),
-            '|' | '*' | '[' | ']' | '_' | '`' => shown.extend(['\\', c]),
+            '|' | '*' | '[' | ']' | '_' => shown.extend(['\\', c]),
             c => shown.push(c),
         }
     }

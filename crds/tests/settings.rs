@@ -47,7 +47,7 @@ fn what_a_resource_cannot_say_is_marked() {
         "| `auth.apiKeys` | secret |  | `MCP_AUTH_API_KEYS_FILE` |",
         "| `auth.mode` | `Required`, `Optional`, `Disabled` | `Required` | `MCP_AUTH_MODE`, `MCP_AUTH_ENABLED` |",
         "| `performance.requestTimeout` | duration | `30s` | `MCP_PERFORMANCE_REQUEST_TIMEOUT` |",
-        "| `http.allowedHosts[]` | list of text | none | `MCP_HTTP_ALLOWED_HOSTS` |",
+        "| `http.allowedHosts[]` | list of texts | none | `MCP_HTTP_ALLOWED_HOSTS` |",
         "| `tools[].command.stdin` *file* | `Nothing`, `Arguments` | `Nothing` |  |",
     ] {
         assert!(page.contains(line), "{line}");
