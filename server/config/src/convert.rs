@@ -250,7 +250,13 @@ mod tests {
         // What it says is a configuration again, the same as far as a resource goes.
         let origin = Origin { name: "resource.yaml".into(), text: shown };
         let again = load(&origin, []).unwrap();
-        assert!(again.unknown.is_empty() && again.notes.is_empty(), "{:?}", again.unknown);
+        assert!(again.unknown.is_empty(), "{:?}", again.unknown);
+        // Here, that is, where there is no Secret.
+        assert!(
+            again.notes.iter().all(|note| note.contains("not readable outside a cluster")),
+            "{:?}",
+            again.notes
+        );
         assert_eq!(again.config.service.tools.len(), 1);
     }
 

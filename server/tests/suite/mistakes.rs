@@ -96,7 +96,7 @@ fn a_secret_that_a_tool_lacks_is_known_before_anybody_calls_it() {
     served.logged("a secret of a tool is not there");
     let shown = status(&served);
     let message = shown["components"]["tools"]["message"].as_str().unwrap();
-    assert!(message.contains("tool ask, header Authorization: cannot read token"), "{shown:#}");
+    assert!(message.contains("tool ask, header authorization: cannot read token"), "{shown:#}");
     fs::write(home.path().join("token"), "secret").unwrap();
     assert_eq!(status(&served)["components"]["tools"]["health"], "Healthy");
 }
