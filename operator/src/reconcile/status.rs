@@ -118,17 +118,17 @@ pub async fn write(
     let new = status(server, &cached(server, cx, taken), verdict, Timestamp::now());
     if old == Some(&new) {
         cx.statuses.settled(uid);
-        tell(server, &events(old, &new, changes), verdict, cx);
+        tell(server, &events(old, &new, changes), &new, verdict, cx);
         return Ok(None);
     }
     if !is_news(old, &new)
         && let Some(left) = cx.statuses.wait(uid)
     {
-        tell(server, &events(old, old.unwrap_or(&new), changes), verdict, cx);
+        tell(server, &events(old, old.unwrap_or(&new), changes), &new, verdict, cx);
         return Ok(Some(left));
     }
     patch(server, &new, cx).await?;
-    tell(server, &events(old, &new, changes), verdict, cx);
+    tell(server, &events(old, &new, changes), &new, verdict, cx);
     Ok(None)
 }
 
@@ -172,9 +172,11 @@ async fn patch(server: &McpServer, status: &McpServerStatus, cx: &Context) -> Re
     }
 }
 
-fn tell(server: &McpServer, events: &[Event], verdict: &Verdict, cx: &Context) {
+fn tell(server: &McpServer, events: &[Event], status: &McpServerStatus, verdict: &Verdict, cx: &Context) {
+    let ready = status.conditions.iter().find(|found| found.type_ == condition::READY);
+    let reason = ready.map(|ready| ready.reason.as_str()).unwrap_or_default();
     for Event { kind, note } in events {
-        log(*kind, note, verdict);
+        log(*kind, note, reason, verdict);
         let note = Note {
             warning: kind.is_warning(),
             reason: kind.as_str().to_owned(),
@@ -187,14 +189,14 @@ fn tell(server: &McpServer, events: &[Event], verdict: &Verdict, cx: &Context) {
 
 /// One line for each turn to the worse, and one for its end. What was written is logged where it is written, and what failed by
 /// the guard, at each try.
-fn log(kind: EventKind, note: &str, verdict: &Verdict) {
+fn log(kind: EventKind, note: &str, reason: &str, verdict: &Verdict) {
     match kind {
         EventKind::Degraded | EventKind::Invalid | EventKind::NameConflict => {
             if !matches!(verdict, Verdict::Failed { .. }) {
-                warn!(event = kind.as_str(), "{note}");
+                warn!(event = kind.as_str(), reason, "{note}");
             }
         }
-        EventKind::RolledOut | EventKind::Recovered => info!(event = kind.as_str(), "{note}"),
+        EventKind::RolledOut | EventKind::Recovered => info!(event = kind.as_str(), reason, "{note}"),
         EventKind::Created | EventKind::Updated | EventKind::DriftReverted => {}
     }
 }
@@ -275,13 +277,13 @@ mod tests {
     #[test]
     fn trouble_and_its_end_are_logged_and_what_others_log_is_not() {
         let conflict = Verdict::Conflict(Vec::new());
-        let line = logged(|| log(EventKind::NameConflict, "ConfigMap a is taken", &conflict));
-        assert!(line.trim_start().starts_with("WARN") && line.contains("ConfigMap a is taken"), "{line}");
-        let line = logged(|| log(EventKind::Recovered, "Serving 1 tool on 1 pod", &conflict));
+        let line = logged(|| log(EventKind::NameConflict, "ConfigMap a is taken", "NameConflict", &conflict));
+        assert!(line.trim_start().starts_with("WARN") && line.contains("reason=\"NameConflict\""), "{line}");
+        let line = logged(|| log(EventKind::Recovered, "Serving 1 tool on 1 pod", "Ready", &conflict));
         assert!(line.trim_start().starts_with("INFO") && line.contains("event=\"Recovered\""), "{line}");
         let failed = Verdict::Failed { reason: desired::Reason::Forbidden, message: String::new() };
-        assert_eq!(logged(|| log(EventKind::Degraded, "the guard logs it", &failed)), "");
-        assert_eq!(logged(|| log(EventKind::Updated, "the writer logs it", &conflict)), "");
+        assert_eq!(logged(|| log(EventKind::Degraded, "the guard logs it", "Forbidden", &failed)), "");
+        assert_eq!(logged(|| log(EventKind::Updated, "the writer logs it", "Ready", &conflict)), "");
     }
 
     #[tokio::test(start_paused = true)]
