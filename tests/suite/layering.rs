@@ -69,16 +69,7 @@ fn our_crates_use_each_other_along_the_arrows() {
 fn walls_hold_whatever_way_one_goes() {
     for (name, forbidden) in WALLS {
         let tree = Command::new(env!("CARGO"))
-            .args([
-                "tree",
-                "--locked",
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-                "--package",
-                name,
-            ])
+            .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--package", name])
             .current_dir(root())
             .output()
             .unwrap();
