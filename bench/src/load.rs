@@ -8,15 +8,21 @@
 //! which a virtual machine pays with several microseconds: they would be charged to the server, and least of all to one
 //! that is fast enough to keep the generator busy.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
 use crate::histogram::Histogram;
 use crate::machine;
-use crate::wire::{Era, Expect, FIRST, Template, Wrong, check};
+use crate::wire::{Era, Expect, FIRST, Template};
+
+mod connection;
+mod outcome;
+
+use connection::Connection;
+pub use outcome::Outcome;
 
 /// How calls are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,131 +58,9 @@ pub struct Run<'a> {
     pub first: u64,
 }
 
-/// What a run found out.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Calls that were answered rightly within the measured time.
-    pub calls: u64,
-    /// Answers that were wrong, and connections that broke, over the whole run.
-    pub bad: u64,
-    pub first_wrong: Option<String>,
-    pub elapsed: Duration,
-    pub server_cpu: Duration,
-    /// How long the generator had something to do; the rest of the time it looked for something.
-    pub worked: Duration,
-    /// How long the generator was ready to run while others had its processor.
-    pub starved: Duration,
-    pub latency: Histogram,
-    /// The number of the next call.
-    pub next: u64,
-}
-
-/// Busy for more of the time than this, the generator may have been what was measured.
-const BUSY: f64 = 0.85;
-/// Nor does a machine count that had so much else to do.
-const STARVED: f64 = 0.15;
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// A server that does not answer for so long is broken.
 const SILENCE: Duration = Duration::from_secs(20);
-
-impl Outcome {
-    /// Calls a second.
-    #[must_use]
-    pub fn rate(&self) -> f64 {
-        count(self.calls) / self.elapsed.as_secs_f64()
-    }
-
-    /// Processor time that the server took for a call, in microseconds.
-    #[must_use]
-    pub fn cpu_per_call(&self) -> f64 {
-        self.server_cpu.as_secs_f64() * 1e6 / count(self.calls.max(1))
-    }
-
-    /// The part of the time in which the generator had something to do.
-    #[must_use]
-    pub fn generator_share(&self) -> f64 {
-        self.worked.as_secs_f64() / self.elapsed.as_secs_f64()
-    }
-
-    /// Why the run does not count, where it does not.
-    #[must_use]
-    pub fn void(&self) -> Option<String> {
-        if self.bad > 0 {
-            let example = self.first_wrong.as_deref().unwrap_or("a connection broke");
-            return Some(format!("{} wrong answers, the first: {example}", self.bad));
-        }
-        if self.calls == 0 {
-            return Some("no call was answered".to_owned());
-        }
-        let share = self.generator_share();
-        if share > BUSY {
-            return Some(format!("the generator was busy for {:.0} % of the time", share * 100.0));
-        }
-        let starved = self.starved.as_secs_f64() / self.elapsed.as_secs_f64();
-        (starved > STARVED)
-            .then(|| format!("others had the generator's processor for {:.0} % of the time", starved * 100.0))
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of calls are below 2^53")]
-fn count(calls: u64) -> f64 {
-    calls as f64
-}
-
-struct Connection {
-    stream: TcpStream,
-    input: Vec<u8>,
-    filled: usize,
-    /// Number of the call that is being answered, and when it was due.
-    waiting: Option<(u64, Instant)>,
-}
-
-/// Largest answer.
-const INPUT: usize = 64 * 1024;
-
-impl Connection {
-    fn open(server: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(server)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self { stream, input: vec![0; INPUT], filled: 0, waiting: None })
-    }
-
-    fn send(&mut self, request: &[u8], number: u64, due: Instant) -> io::Result<()> {
-        // The peer has taken everything sent before, so there is always room for a small request.
-        let written = self.stream.write(request)?;
-        if written < request.len() {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        self.waiting = Some((number, due));
-        Ok(())
-    }
-
-    /// Reads what is there. An answer, once it is whole, gives the moment at which its call was due.
-    fn receive(&mut self, era: Era, expect: &Expect) -> io::Result<Option<Result<Instant, Wrong>>> {
-        let Some((number, due)) = self.waiting else {
-            return match self.stream.read(&mut self.input) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                // Something that nobody asked for, or the end.
-                other => Err(other.err().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())),
-            };
-        };
-        match self.stream.read(&mut self.input[self.filled..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => self.filled += read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        let answer = match check(&self.input[..self.filled], number, era, expect) {
-            Ok(None) => return Ok(None),
-            Ok(Some(length)) if length == self.filled => Ok(due),
-            Ok(Some(_)) => Err(Wrong::Content(number, "two answers to one call".to_owned())),
-            Err(wrong) => Err(wrong),
-        };
-        (self.filled, self.waiting) = (0, None);
-        Ok(Some(answer))
-    }
-}
 
 /// Figures at the beginning of the measured time.
 struct Mark {
@@ -368,6 +252,7 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::wire::FIXED;
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
     /// A server on a thread that answers each request with the fixed answer, after a pause before the first.
