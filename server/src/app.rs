@@ -5,9 +5,9 @@
 //! Stop: the same list backwards. No longer ready, accepting for a while, finishing what is in flight, and the admin
 //! port closes last.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use mcp_server_config::Duration;
@@ -18,7 +18,7 @@ use crate::admin::Admin;
 use crate::app::components::Components;
 use crate::auth::access::{Access, Grants};
 use crate::auth::oauth::settings::Timing;
-use crate::auth::obtain::{Obtained, Reached, obtain, remember};
+use crate::auth::obtain::{Obtained, obtain, remember};
 use crate::auth::open;
 use crate::backend::Backend;
 use crate::backend::content::DeclaredContent;
@@ -26,7 +26,6 @@ use crate::backend::program::ProgramTools;
 use crate::backend::router::Router;
 use crate::backend::tools::{DeclaredTools, Reach};
 use crate::cache;
-use crate::commands;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::snapshot::Snapshot;
 use crate::http::listener::{Listener, Settings};
@@ -34,16 +33,16 @@ use crate::http::pulse::Patience;
 use crate::lifecycle::Lifecycle;
 use crate::limit;
 use crate::live::{Live, Parts};
-use crate::memory;
 use crate::observe::health::{self, Gauges};
 use crate::observe::logs;
 use crate::observe::metrics::Metrics;
 use crate::observe::summary;
 use crate::observe::telemetry::{Settings as TelemetrySettings, Telemetry};
 use crate::outbound::Client;
-use crate::reload::{Reloader, Seen, tell, unknown_and_notes};
+use crate::reload::{Reloader, Seen, tell};
 use crate::server::Program;
-use crate::settings::{Created, Loaded, Sources};
+use crate::settings::defaults::Created;
+use crate::settings::{Loaded, Sources};
 use crate::shutdown::{Signals, Stop};
 use crate::state_keys::StateKeys;
 use crate::status::{Board, ConfigState, Serving, now};
@@ -52,6 +51,7 @@ pub mod components;
 mod entries;
 mod failure;
 mod front;
+mod greet;
 
 pub use failure::StartError;
 
@@ -151,7 +151,7 @@ async fn start_in_order(
     } else {
         Some(logs::start(&service.logging, &process.logging, via == Via::Stdio)?)
     };
-    tell_of(&sources, &created, &loaded);
+    greet::tell_of(&sources, &created, &loaded);
 
     // Health and metrics, and the admin port that shows them.
     let lifecycle = Arc::new(Lifecycle::new());
@@ -287,8 +287,8 @@ async fn start_in_order(
 
     // Clients.
     let closed = front::open(components, listener, &dispatcher, &lifecycle);
-    tell_ready(&dispatcher, address, admin);
-    greet(&dispatcher, address, file.as_deref());
+    greet::tell_ready(&dispatcher, address, admin);
+    greet::at_the_terminal(&dispatcher, address, file.as_deref());
     Ok(Running { dispatcher, closed, address, admin })
 }
 
@@ -331,63 +331,6 @@ fn at_once(second: Stop) -> u8 {
     second.exit_code()
 }
 
-/// Says once what a user should know of the configuration.
-fn tell_of(sources: &Sources, created: &Created, loaded: &Loaded) {
-    match created {
-        Created::NotNeeded => {}
-        Created::Created => {
-            let file = sources
-                .file
-                .as_deref()
-                .map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
-            tracing::warn!(
-                file = %file.unwrap_or_default().display(),
-                "the file did not exist; it was made with the defaults, and declares no tools: add some under tools, or correct --config"
-            );
-        }
-        Created::ReadOnly(error) => {
-            tracing::warn!(file = sources.name(), %error, "the file does not exist and cannot be made; running with the defaults");
-        }
-    }
-    tell(&unknown_and_notes(&loaded.unknown, &loaded.notes));
-    tell(memory::warning(&loaded.config, memory::limit()).as_slice());
-}
-
-fn tell_ready(dispatcher: &Dispatcher, address: Option<SocketAddr>, admin: Option<SocketAddr>) {
-    let snapshot = dispatcher.snapshot();
-    let Some(address) = address else {
-        tracing::info!(tools = snapshot.tools(), "ready on standard input and output");
-        return;
-    };
-    tracing::info!(
-        %address,
-        path = snapshot.config.process.http.path(),
-        admin = admin.map(|address| address.to_string()),
-        tools = snapshot.tools(),
-        name = snapshot.config.service.server_name(),
-        environment = snapshot.config.service.environment,
-        "ready"
-    );
-}
-
-/// Tells whoever started the server at a terminal where it is, in a form that can be copied.
-fn greet(dispatcher: &Dispatcher, address: Option<SocketAddr>, file: Option<&Path>) {
-    let Some(address) = address.filter(|_| io::stderr().is_terminal()) else { return };
-    let snapshot = dispatcher.snapshot();
-    let url = Reached { address, path: snapshot.config.process.http.path() }.url();
-    commands::say(&greeting(&url, snapshot.tools(), file));
-}
-
-fn greeting(url: &str, tools: usize, file: Option<&Path>) -> String {
-    let tools = match (tools, file) {
-        (0, Some(file)) => format!("no tools yet: declare some under tools in {}", file.display()),
-        (0, None) => "no tools yet: name a file that declares some with --config".to_owned(),
-        (1, _) => "1 tool".to_owned(),
-        (more, _) => format!("{more} tools"),
-    };
-    format!("Serving MCP at {url} ({tools})")
-}
-
 async fn listen(component: &'static str, address: &str, flag: &'static str) -> Result<Listener, StartError> {
     let error = |source| StartError::Listen { component, address: address.to_owned(), flag, source };
     Listener::open(address).await.map_err(error)
@@ -415,18 +358,4 @@ async fn open_admin(
     let serving = listener.serve(move |request, _peer, busy| admin.clone().serve(request, busy), settings);
     components.started("admin port", |_| async move { serving.abort().await });
     Ok(Some(local))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_greeting_says_where_and_what() {
-        let url = "http://127.0.0.1:8080/mcp";
-        let file = Some(Path::new("my.yaml"));
-        assert_eq!(greeting(url, 1, file), "Serving MCP at http://127.0.0.1:8080/mcp (1 tool)");
-        assert!(greeting(url, 0, file).ends_with("(no tools yet: declare some under tools in my.yaml)"));
-        assert!(greeting(url, 0, None).contains("--config"));
-    }
 }

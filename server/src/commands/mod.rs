@@ -157,7 +157,7 @@ fn convert_config(file: PathBuf) -> ExitCode {
 
 fn print_config(file: Option<PathBuf>, defaults: bool, environment: &Environment) -> ExitCode {
     if file.is_none() && defaults {
-        return print_with_restart(&settings::defaults());
+        return print_with_restart(&settings::defaults::defaults());
     }
     let sources = Sources { file, ..Sources::default() };
     let text = match sources.read() {
@@ -167,7 +167,7 @@ fn print_config(file: Option<PathBuf>, defaults: bool, environment: &Environment
     match load(&Origin { name: sources.name(), text }, environment.iter()) {
         Ok(mut document) => {
             if defaults {
-                settings::spell_out(&mut document.config);
+                settings::defaults::spell_out(&mut document.config);
             }
             print_with_restart(&render(&document.config))
         }
