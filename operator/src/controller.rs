@@ -10,8 +10,8 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{PartialObjectMeta, PartialObjectMetaExt as _};
-use kube::core::ObjectMeta;
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::{Resource, ResourceExt as _};
 use kube_runtime::controller::{self, Controller};
 use kube_runtime::reflector::{self, ObjectRef, Store};
 use kube_runtime::watcher::{self, Config, Event};
@@ -19,12 +19,12 @@ use kube_runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predica
 use mcp_crds::v1alpha1::McpServer;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::cache::Cache;
 use crate::context::{Context, Guarded};
-use crate::watch;
-use crate::{guard, labels, trim};
+use crate::object::Object;
+use crate::{guard, labels, object, trim, watch};
 
 /// What a child's watch yields: only the metadata, for the rest is in the cache.
 type Trigger = PartialObjectMeta<McpServer>;
@@ -40,8 +40,13 @@ pub fn run(
     stop: CancellationToken,
 ) -> (Servers, impl Future<Output = ()> + Send) {
     let (servers, writer) = reflector::store();
-    let main = watch::events(api::<Guarded>(&cx), Config::default(), cx.subject(watch::MCP_SERVERS))
-        .map(|event| Ok::<_, watcher::Error>(event.modify(trim::metadata)))
+    let main = events::<McpServer>(&cx, watch::MCP_SERVERS, Config::default())
+        .filter_map(|event| {
+            let event = watch::map(event, |object| {
+                Some(DeserializeGuard(object.read::<McpServer>().map_err(|unreadable| *unreadable)))
+            });
+            std::future::ready(event.map(Ok::<_, watcher::Error>))
+        })
         .reflect(writer)
         .inspect({
             let (cx, servers) = (Arc::clone(&cx), servers.clone());
@@ -61,11 +66,11 @@ pub fn run(
     let caches = &cx.caches;
     let controller = Controller::for_stream(main, servers.clone())
         .with_config(controller::Config::default().concurrency(concurrency))
-        .watches_stream(child(&cx, "ServiceAccounts", &caches.service_accounts, trim::metadata), |child| {
+        .watches_stream(child(&cx, "ServiceAccounts", &caches.service_accounts, |_| ()), |child| {
             owners(&child)
         })
-        .watches_stream(child(&cx, "ConfigMaps", &caches.config_maps, trim::metadata), |child| owners(&child))
-        .watches_stream(child(&cx, "Services", &caches.services, trim::metadata), |child| owners(&child))
+        .watches_stream(child(&cx, "ConfigMaps", &caches.config_maps, |_| ()), |child| owners(&child))
+        .watches_stream(child(&cx, "Services", &caches.services, |_| ()), |child| owners(&child))
         .watches_stream(child(&cx, "Deployments", &caches.deployments, trim::deployment), |child| {
             owners(&child)
         })
@@ -82,22 +87,28 @@ pub fn run(
     (servers, running)
 }
 
-/// The API of a kind in the context's scope.
-fn api<K>(cx: &Context) -> Api<K>
+/// What happens to the objects of a kind in the context's scope.
+fn events<K>(
+    cx: &Context,
+    kind: &'static str,
+    config: Config,
+) -> impl Stream<Item = Event<Object>> + Send + use<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    scoped(cx.client.clone(), cx.namespace.as_deref())
+    let api = object::api::<K>(cx.client.clone(), cx.namespace.as_deref());
+    watch::events(api, config, cx.subject(kind))
 }
 
-fn scoped<K>(client: Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    }
+/// The object as a type. One that this version cannot read is left out, as if it were not there.
+fn readable<K: Resource + DeserializeOwned>(object: Object, kind: &'static str) -> Option<K> {
+    object
+        .read()
+        .inspect_err(|unreadable| {
+            let ObjectMeta { namespace, name, .. } = &unreadable.metadata;
+            warn!(kind, namespace, name, "cannot be read, and is left alone: {unreadable}");
+        })
+        .ok()
 }
 
 /// The watch of one kind of child: fills the cache, and yields what somebody should look at.
@@ -112,23 +123,21 @@ where
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
     let cache = Arc::clone(cache);
-    watch::events(api::<K>(cx), Config::default().labels(labels::OURS), cx.subject(kind)).filter_map(
-        move |event| {
-            let changed = cache.observe(event.modify(trim));
-            std::future::ready(changed.map(|object| Ok(trigger(object.meta()))))
-        },
-    )
+    events::<K>(cx, kind, Config::default().labels(labels::OURS)).filter_map(move |event| {
+        let event = watch::map(event, |object| readable(object, kind));
+        let changed = event.and_then(|event| cache.observe(event.modify(trim)));
+        std::future::ready(changed.map(|object| Ok(trigger(object.meta()))))
+    })
 }
 
 /// The watch of the pods.
 fn pods(cx: &Context) -> impl Stream<Item = Result<Trigger, watcher::Error>> + Send + 'static {
     let pods = Arc::clone(&cx.caches.pods);
-    watch::events(api::<Pod>(cx), Config::default().labels(labels::OURS), cx.subject("Pods")).filter_map(
-        move |event| {
-            let changed = pods.observe(event.modify(|pod| trim::pod(pod, labels::NUDGE)));
-            std::future::ready(changed.map(|pod| Ok(trigger(pod.meta()))))
-        },
-    )
+    events::<Pod>(cx, "Pods", Config::default().labels(labels::OURS)).filter_map(move |event| {
+        let event = watch::map(event, |object| readable(object, "Pods"));
+        let changed = event.and_then(|event| pods.observe(event.modify(|pod| trim::pod(pod, labels::NUDGE))));
+        std::future::ready(changed.map(|pod| Ok(trigger(pod.meta()))))
+    })
 }
 
 fn trigger(meta: &ObjectMeta) -> Trigger {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use kube::core::Status;
+use kube::core::error_boundary::InvalidObject;
 
 /// Longest text of the API server that is passed on, in bytes: conditions and events are bounded.
 const LONGEST_MESSAGE: usize = 512;
@@ -132,6 +133,14 @@ impl Error {
                 reason: status.reason.clone(),
             },
             other => Self::Transport { what: what.into(), message: shorten(&other.to_string()) },
+        }
+    }
+
+    /// An answer that is not what its kind says; `what` as for [`Error::api`].
+    pub fn unreadable(what: impl Into<String>, object: &InvalidObject) -> Self {
+        Self::Transport {
+            what: what.into(),
+            message: shorten(&format!("the answer cannot be read: {object}")),
         }
     }
 

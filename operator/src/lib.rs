@@ -18,6 +18,7 @@ pub mod gauges;
 pub mod guard;
 pub mod labels;
 pub mod metrics;
+pub mod object;
 pub mod operator;
 pub mod pods;
 pub mod random;

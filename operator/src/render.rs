@@ -3,12 +3,13 @@
 use std::io::{Read as _, Write};
 use std::path::Path;
 
-use kube::core::TypeMeta;
+use kube::Resource as _;
 use mcp_crds::v1alpha1::McpServer;
 use mcp_desired::{Observed, Violation, objects, to_yaml, validate};
 
 use crate::app::settings;
 use crate::args::RenderArgs;
+use crate::object::Object;
 
 /// Nothing could be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -86,25 +87,29 @@ fn read(file: &Path) -> std::io::Result<String> {
 
 /// JSON first: its errors are the better ones for JSON. YAML may hold several documents; empty ones are skipped.
 fn parse(text: &str) -> Result<Vec<McpServer>, String> {
-    let (types, servers): (Vec<TypeMeta>, Vec<McpServer>) = if text.trim_start().starts_with('{') {
-        let types = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        (vec![types], vec![serde_json::from_str(text).map_err(|error| error.to_string())?])
+    let objects: Vec<Object> = if text.trim_start().starts_with('{') {
+        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
     } else {
-        let types = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
-        (types, serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?)
+        serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?
     };
-    let expected = TypeMeta::resource::<McpServer>();
-    if let Some(other) = types.iter().find(|types| **types != expected) {
-        let TypeMeta { api_version, kind } = other;
-        return Err(format!(
-            "expected {} {}, found {api_version} {kind}",
-            expected.api_version, expected.kind
-        ));
-    }
-    if servers.is_empty() {
+    if objects.is_empty() {
         return Err("it holds no resource".to_owned());
     }
-    Ok(servers)
+    objects.into_iter().map(server).collect()
+}
+
+/// The object as an McpServer; of one that is something else, what it is.
+fn server(object: Object) -> Result<McpServer, String> {
+    let expected = (McpServer::api_version(&()), McpServer::kind(&()));
+    let found = object.types();
+    if found != (Some(&*expected.0), Some(&*expected.1)) {
+        let (api_version, kind) = (found.0.unwrap_or("no apiVersion"), found.1.unwrap_or("no kind"));
+        return Err(format!("expected {} {}, found {api_version} {kind}", expected.0, expected.1));
+    }
+    object.read().map_err(|unreadable| match &unreadable.metadata.name {
+        Some(name) => format!("{name}: {unreadable}"),
+        None => unreadable.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -1,29 +1,16 @@
 //! What is thrown away of an object before it is cached: the memory of an operator is what its caches hold.
 //!
 //! Kept are the fields that decisions rest on: everything we set (the difference is taken field by field), identity, owners,
-//! resource version, and of the status what tells why something is not ready.
+//! resource version, and of the status what tells why something is not ready. What is needed of no object is not even read
+//! ([`crate::object`]).
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, ResourceExt as _};
-
-/// What `kubectl apply` without `--server-side` leaves on objects: a second copy of them.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// Trims the metadata of any object.
-pub fn metadata<K: Resource>(object: &mut K) {
-    let meta = object.meta_mut();
-    meta.managed_fields = None;
-    meta.self_link = None;
-    if let Some(annotations) = meta.annotations.as_mut() {
-        annotations.remove(LAST_APPLIED);
-    }
-}
+use kube::ResourceExt as _;
 
 /// Trims a Deployment: of its status, what moves without telling anything.
 pub fn deployment(deployment: &mut Deployment) {
-    metadata(deployment);
     for condition in deployment.status.iter_mut().flat_map(|status| status.conditions.iter_mut().flatten()) {
         condition.last_update_time = None;
     }

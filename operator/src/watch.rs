@@ -4,21 +4,20 @@
 //! kind would so hold up all the others; errors therefore end here.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt as _};
-use kube::{Api, Resource};
+use kube::Api;
 use kube_runtime::utils::StreamBackoff;
 use kube_runtime::watcher::{self, Config, Event, watcher};
-use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
 use crate::backoff::WatchBackoff;
 use crate::error::Error;
 use crate::metrics::WatchMetrics;
+use crate::object::Object;
 use crate::readiness::Readiness;
 
 /// Objects asked for at a time: a list of thousands then does not have to fit twice in memory.
@@ -96,14 +95,11 @@ impl Subject {
 }
 
 /// Watches `api`, reports to `subject`, and yields what happens. Failures are logged once each, counted, and waited out.
-pub fn events<K>(
-    api: Api<K>,
+pub fn events(
+    api: Api<Object>,
     config: Config,
     subject: Subject,
-) -> impl Stream<Item = Event<K>> + Send + 'static
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+) -> impl Stream<Item = Event<Object>> + Send + 'static {
     let name = subject.name();
     subject.readiness.wait_for(&name, "the first list is under way");
     let first = AtomicBool::new(true);
@@ -112,12 +108,23 @@ where
         .filter_map(move |event| future::ready(report(event, &subject, &name, &first)))
 }
 
-fn report<K>(
-    event: Result<Event<K>, watcher::Error>,
+/// The event with what `read` makes of its object; `None` where it makes nothing.
+pub fn map<K>(event: Event<Object>, read: impl FnOnce(Object) -> Option<K>) -> Option<Event<K>> {
+    Some(match event {
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(read(object)?),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(object) => Event::Apply(read(object)?),
+        Event::Delete(object) => Event::Delete(read(object)?),
+    })
+}
+
+fn report(
+    event: Result<Event<Object>, watcher::Error>,
     subject: &Subject,
     name: &str,
     first: &AtomicBool,
-) -> Option<Event<K>> {
+) -> Option<Event<Object>> {
     match event {
         Ok(event) => {
             match &event {

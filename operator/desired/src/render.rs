@@ -26,5 +26,7 @@ pub fn to_yaml(objects: &Objects) -> String {
 
 fn document(text: &mut String, object: &impl Serialize) {
     text.push_str("---\n");
-    text.push_str(&serde_saphyr::to_string(object).expect("an object can be written as YAML"));
+    // By way of a value, for which alone the code that writes YAML then has to be there.
+    let object = serde_json::to_value(object).expect("an object is JSON");
+    text.push_str(&serde_saphyr::to_string(&object).expect("JSON can be written as YAML"));
 }

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kube::Resource as _;
 use kube::api::Patch;
-use kube::{Api, Resource as _};
 use mcp_crds::v1alpha1::{McpServer, McpServerStatus};
 use mcp_desired::reason::condition;
 use mcp_desired::{self as desired, Event, EventKind, Timestamp, Verdict, events, status};
@@ -24,6 +24,7 @@ use crate::cache::version;
 use crate::context::Context;
 use crate::error::{Error, Reason};
 use crate::events::Note;
+use crate::object;
 
 /// How long a step of progress may wait for the next one. Longer than the two seconds for which a pod must answer by default, so
 /// that "answers" and "counts" are one write.
@@ -148,7 +149,7 @@ async fn patch(server: &McpServer, status: &McpServerStatus, cx: &Context) -> Re
     let meta = &server.metadata;
     let (namespace, name) =
         (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-    let api: Api<McpServer> = Api::namespaced(cx.client.clone(), namespace);
+    let api = object::api::<McpServer>(cx.client.clone(), Some(namespace));
     // The uid makes the write fail on a resource that was deleted and made anew meanwhile: it is not the one spoken of.
     let body = json!({
         "apiVersion": McpServer::api_version(&()),
@@ -157,11 +158,11 @@ async fn patch(server: &McpServer, status: &McpServerStatus, cx: &Context) -> Re
         "status": status,
     });
     #[expect(clippy::disallowed_methods, reason = "this is the one writer of statuses")]
-    let written = api.patch_status(name, &params(), &Patch::Apply(&body)).await;
-    match written
-        .map_err(|error| Error::api(format!("write the status of McpServer {namespace}/{name}"), error))
-    {
+    let written = api.patch_status(name, &params(), &Patch::Apply(body)).await;
+    let what = || format!("write the status of McpServer {namespace}/{name}");
+    match written.map_err(|error| Error::api(what(), error)) {
         Ok(returned) => {
+            let returned = returned.read().map_err(|unreadable| Error::unreadable(what(), &unreadable))?;
             cx.metrics.api.writes.with_label_values(&["McpServer", "apply-status"]).inc();
             cx.statuses.wrote(meta.uid.as_deref().unwrap_or_default(), returned);
             Ok(())

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams, ValidationDirective};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::{Resource, ResourceExt as _};
 use mcp_crds::{FIELD_MANAGER, labels};
 use mcp_desired::observed::{is_ours, whose};
 use mcp_desired::{Taken, needs_apply};
@@ -16,7 +16,7 @@ use super::Owner;
 use crate::cache::{Cache, Key};
 use crate::context::Context;
 use crate::error::Error;
-use crate::trim;
+use crate::object;
 
 /// What came of one child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ where
     let kind = K::kind(&());
     let name = desired.name_any();
     let key = Key::new(owner.namespace, &name);
-    let api: Api<K> = Api::namespaced(cx.client.clone(), owner.namespace);
+    let api = object::api::<K>(cx.client.clone(), Some(owner.namespace));
 
     let live = match cache.get(&key) {
         Some(live) => Some(live),
@@ -68,18 +68,18 @@ where
             }
             let what = || format!("look for {kind} {}/{name}", owner.namespace);
             match api.get_opt(&name).await.map_err(|error| Error::api(what(), error))? {
-                Some(mut found) if is_ours(&found, owner.uid) => {
-                    trim::metadata(&mut found);
+                Some(found) if is_ours(&found, owner.uid) => {
+                    let found = found.read().map_err(|unreadable| Error::unreadable(what(), &unreadable))?;
                     Some(cache.remember(found))
                 }
-                Some(found) => return Ok(Step::Taken(taken(&found, owner, cx))),
+                Some(found) => return Ok(Step::Taken(taken(&kind, &found, owner, cx))),
                 None => None,
             }
         }
     };
     if let Some(live) = &live {
         if !is_ours(&**live, owner.uid) {
-            return Ok(Step::Taken(taken(&**live, owner, cx)));
+            return Ok(Step::Taken(taken(&kind, &**live, owner, cx)));
         }
         if !needs_apply(&desired, &**live) {
             return Ok(Step::Unchanged);
@@ -88,10 +88,11 @@ where
         desired.meta_mut().uid = live.uid();
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one writer of children")]
-    let applied = api.patch(&name, &params(), &Patch::Apply(&desired)).await;
     let what = || format!("apply {kind} {}/{name}", owner.namespace);
-    let mut applied = applied.map_err(|error| {
+    let desired = serde_json::to_value(&desired).map_err(|source| Error::Encode { what: what(), source })?;
+    #[expect(clippy::disallowed_methods, reason = "this is the one writer of children")]
+    let applied = api.patch(&name, &params(), &Patch::Apply(desired)).await;
+    let applied = applied.map_err(|error| {
         let error = Error::api(what(), error);
         if error.code() == Some(409) {
             // The cache spoke of an object that is no more: the next pass looks for itself.
@@ -99,8 +100,7 @@ where
         }
         error
     })?;
-    trim::metadata(&mut applied);
-    cache.remember(applied);
+    cache.remember(applied.read().map_err(|unreadable| Error::unreadable(what(), &unreadable))?);
     cx.metrics.api.writes.with_label_values(&[&kind, "apply"]).inc();
     let step = if live.is_some() { Step::Updated } else { Step::Created };
     info!(kind = %kind, child = name, change = ?step, "applied");
@@ -108,9 +108,9 @@ where
 }
 
 /// Says whose the name is. What the watch does not show is remembered, for its end will not be noticed; what it shows need not be.
-fn taken<K: Resource<DynamicType = ()>>(found: &K, owner: &Owner<'_>, cx: &Context) -> Taken {
+fn taken(kind: &str, found: &impl Resource, owner: &Owner<'_>, cx: &Context) -> Taken {
     let taken = Taken {
-        kind: K::kind(&()).into_owned(),
+        kind: kind.to_owned(),
         name: found.meta().name.clone().unwrap_or_default(),
         reason: whose(found),
     };
