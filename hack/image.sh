@@ -47,6 +47,8 @@ for program in mcp-operator mcp-server; do
   # A dynamic binary asks for a loader, which the image does not have.
   headers=$(readelf --program-headers --wide "$built/$program")
   [[ $headers != *INTERP* ]] || die "$built/$program is not static"
+  # Cargo drops `strip` from packages with settings of their own unless they repeat it; symbols are a quarter of a program.
+  [[ $profile != release || $(readelf --sections --wide "$built/$program") != *.symtab* ]] || die "$built/$program has symbols"
 done
 
 if [[ -n $binaries_to ]]; then
