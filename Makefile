@@ -42,7 +42,8 @@ check-generated: prerequisites ## Are the generated files up to date?
 .PHONY: unit
 unit: tools ## Tests that need no cluster (those of the charts use helm)
 	@hack/prerequisites.sh test
-	@PATH="$$(e2e/cluster/cluster.sh tools):$$PATH" cargo test --locked --workspace
+	@peers=$$(hack/peers.sh) && tools=$$(e2e/cluster/cluster.sh tools) && \
+	  PATH="$$tools:$$PATH" MCP_TEST_PEERS="$$peers" cargo test --locked --workspace
 
 .PHONY: e2e
 e2e: ## Stories on a real cluster, which is brought up and taken down

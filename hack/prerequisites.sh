@@ -8,9 +8,10 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
 command -v git >/dev/null || missing+=(git)
 command -v readelf >/dev/null || missing+=(binutils)
-# Tests start a Redis of their own.
+# Tests start a Redis of their own; the Python SDK and what else hack/peers.sh installs are their clients.
 if [[ ${1:-} == test ]]; then
   command -v redis-server >/dev/null || missing+=(redis-server)
+  python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || missing+=(python3 python3-venv)
 fi
 
 if ((${#missing[@]})); then

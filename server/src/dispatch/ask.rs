@@ -41,9 +41,7 @@ pub(super) fn replies(
         return Ok(None);
     }
     let answers = params.input_responses.filter(|text| *text != "null");
-    if answers.is_some_and(|text| !text.starts_with('{')) {
-        return Err(Fault::new(Code::InvalidParams, "params.inputResponses must be an object"));
-    }
+    answers.map_or(Ok(()), well_formed)?;
     let state = match &params.request_state {
         Field::Absent => None,
         Field::Text(sealed) => {
@@ -57,6 +55,18 @@ pub(super) fn replies(
     };
     let answers = answers.map(|text| Raw::part(body, text));
     Ok(Some(Box::new(Replies { answers, state })))
+}
+
+/// Whether these are answers, each of which is an object whatever was asked; what is in it is for the backend to judge.
+fn well_formed(answers: &str) -> Result<(), Fault> {
+    let refused = |what: &str| Err(Fault::new(Code::InvalidParams, format!("{what} must be an object")));
+    let Ok(answers) = serde_json::from_str::<Map<String, Value>>(answers) else {
+        return refused("params.inputResponses");
+    };
+    match answers.iter().find(|(_, answer)| !answer.is_object()) {
+        Some((key, _)) => refused(&format!("params.inputResponses.{key}")),
+        None => Ok(()),
+    }
 }
 
 /// The questions as the client reads them.

@@ -161,6 +161,11 @@ async fn a_question_is_answered_by_calling_again() {
     let other = "test_input_required_result_request_state";
     assert_eq!(call(other, forms.clone(), elsewhere).await.refusal(), (200, -32602));
 
+    for malformed in [json!([]), json!({"step1": 5}), json!({"step1": "yes"})] {
+        let malformed = json!({"inputResponses": malformed});
+        assert_eq!(call(tool, forms.clone(), malformed).await.refusal(), (200, -32602));
+    }
+
     // Only what the client can do is asked.
     let refused = call(tool, json!({}), json!({})).await;
     assert_eq!(refused.refusal(), (400, -32021));

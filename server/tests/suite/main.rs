@@ -35,6 +35,7 @@ mod mistakes;
 mod modern;
 mod oauth;
 mod outbound;
+mod peers;
 mod process;
 mod properties;
 mod queue;
