@@ -2,7 +2,7 @@
 //!
 //! Code that reads a type of Kubernetes has a piece for each of its hundreds of fields, and the compiler makes it anew for each form
 //! that the type is read from: the bytes of an answer, the buffered part of a watch event, YAML. So everything is read into a
-//! [`Value`] first, and [`Object::read`] alone makes types of values: a third of the program is saved, and one watch, one list and
+//! [`Value`] first, and [`Object::read`] alone makes types of values: a fifth of the program is saved, and one watch, one list and
 //! one patch serve every kind. It also keeps an object that cannot be read from ending the watch of all others.
 
 use std::borrow::Cow;
