@@ -40,10 +40,14 @@ check-generated: prerequisites ## Are the generated files up to date?
 	cargo run --quiet --locked --package mcp-crds --bin crdgen -- --check
 
 .PHONY: unit
-unit: tools ## Tests that need no cluster (those of the charts use helm)
-	@hack/prerequisites.sh test
+unit: tools test-tools ## Tests that need no cluster (those of the charts use helm)
 	@peers=$$(hack/peers.sh) && tools=$$(e2e/cluster/cluster.sh tools) && \
 	  PATH="$$tools:$$PATH" MCP_TEST_PEERS="$$peers" cargo test --locked --workspace
+
+.PHONY: test-tools
+test-tools: ## What tests use besides: Redis, the Python SDK, the conformance suite; installed or fetched once
+	@hack/prerequisites.sh test
+	@hack/peers.sh > /dev/null
 
 .PHONY: e2e
 e2e: ## Stories on a real cluster, which is brought up and taken down

@@ -15,11 +15,12 @@ mkdir -p "${home%/*}"
 exec 9>"$home.lock"
 flock 9
 if [[ ! -e $home/.complete ]]; then
-  printf '==> installing what tests use as peers of the server\n' >&2
-  rm -rf "$home"
+  printf '==> fetching what tests use as peers of the server: the Python SDK, Node.js and the conformance suite (300 MB)\n' >&2
+  # Those of former lists, too.
+  rm -rf "${home%-*}"-*/
   {
     python3 -m venv "$home"
-    "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: \
+    "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
       --requirement "$lists/requirements.txt"
     cp "$lists"/package*.json "$home"
     (cd "$home" && PATH=$home/bin:$PATH npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel error)

@@ -11,7 +11,7 @@ command -v readelf >/dev/null || missing+=(binutils)
 # Tests start a Redis of their own; the Python SDK and what else hack/peers.sh installs are their clients.
 if [[ ${1:-} == test ]]; then
   command -v redis-server >/dev/null || missing+=(redis-server)
-  python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || missing+=(python3 python3-venv)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 fi
 
 if ((${#missing[@]})); then
@@ -32,5 +32,11 @@ fi
 
 if ! command -v cargo >/dev/null; then
   printf 'missing: Rust. Install it with rustup (https://rustup.rs); rust-toolchain.toml chooses the version.\n' >&2
+  exit 3
+fi
+
+# The oldest that the SDK's own parts run on. A newer one cannot be installed beside what a distribution has.
+if [[ ${1:-} == test ]] && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+  printf 'Python 3.11 or later is needed by the tests, and python3 is %s; put a newer one first in PATH.\n' "$(python3 --version 2>&1)" >&2
   exit 3
 fi

@@ -12,6 +12,8 @@ step() {
   printf '==> %s: done in %d s (%d s in all)\n' "$title" $((SECONDS - start)) $((SECONDS - began))
 }
 
+# What is missing shall be told before an hour has gone by.
+step 'what the tests need' make test-tools
 step 'formatting and lints' make lint
 step 'generated files' make check-generated
 step 'tools of the cluster' make tools

@@ -41,11 +41,9 @@ pub fn run(
 ) -> (Servers, impl Future<Output = ()> + Send) {
     let (servers, writer) = reflector::store();
     let main = events::<McpServer>(&cx, watch::MCP_SERVERS, Config::default())
-        .filter_map(|event| {
-            let event = watch::map(event, |object| {
-                Some(DeserializeGuard(object.read::<McpServer>().map_err(|unreadable| *unreadable)))
-            });
-            std::future::ready(event.map(Ok::<_, watcher::Error>))
+        .map(|event| {
+            let guarded = |object: Object| DeserializeGuard(object.read().map_err(|unreadable| *unreadable));
+            Ok::<_, watcher::Error>(watch::map(event, guarded))
         })
         .reflect(writer)
         .inspect({
@@ -100,15 +98,15 @@ where
     watch::events(api, config, cx.subject(kind))
 }
 
-/// The object as a type. One that this version cannot read is left out, as if it were not there.
-fn readable<K: Resource + DeserializeOwned>(object: Object, kind: &'static str) -> Option<K> {
-    object
-        .read()
-        .inspect_err(|unreadable| {
-            let ObjectMeta { namespace, name, .. } = &unreadable.metadata;
-            warn!(kind, namespace, name, "cannot be read, and is left alone: {unreadable}");
-        })
-        .ok()
+/// The object as a type. Of one that this version cannot read, no more is known than its metadata.
+fn read<K: Resource + DeserializeOwned + Default>(object: Object, kind: &'static str) -> K {
+    object.read().unwrap_or_else(|unreadable| {
+        let ObjectMeta { namespace, name, .. } = &unreadable.metadata;
+        warn!(kind, namespace, name, "an object cannot be read: {unreadable}");
+        let mut bare = K::default();
+        *bare.meta_mut() = unreadable.metadata;
+        bare
+    })
 }
 
 /// The watch of one kind of child: fills the cache, and yields what somebody should look at.
@@ -120,12 +118,11 @@ fn child<K>(
 ) -> impl Stream<Item = Result<Trigger, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K: Clone + Default + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
     let cache = Arc::clone(cache);
     events::<K>(cx, kind, Config::default().labels(labels::OURS)).filter_map(move |event| {
-        let event = watch::map(event, |object| readable(object, kind));
-        let changed = event.and_then(|event| cache.observe(event.modify(trim)));
+        let changed = cache.observe(watch::map(event, |object| read(object, kind)).modify(trim));
         std::future::ready(changed.map(|object| Ok(trigger(object.meta()))))
     })
 }
@@ -134,8 +131,8 @@ where
 fn pods(cx: &Context) -> impl Stream<Item = Result<Trigger, watcher::Error>> + Send + 'static {
     let pods = Arc::clone(&cx.caches.pods);
     events::<Pod>(cx, "Pods", Config::default().labels(labels::OURS)).filter_map(move |event| {
-        let event = watch::map(event, |object| readable(object, "Pods"));
-        let changed = event.and_then(|event| pods.observe(event.modify(|pod| trim::pod(pod, labels::NUDGE))));
+        let event = watch::map(event, |object| read(object, "Pods"));
+        let changed = pods.observe(event.modify(|pod| trim::pod(pod, labels::NUDGE)));
         std::future::ready(changed.map(|pod| Ok(trigger(pod.meta()))))
     })
 }

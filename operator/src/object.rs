@@ -1,9 +1,9 @@
 //! An object as the API server sends it, and the one way from there to a type.
 //!
 //! Code that reads a type of Kubernetes has a piece for each of its hundreds of fields, and the compiler makes it anew for each form
-//! that the type is read from: the bytes of an answer, the buffered part of a watch event, YAML. So everything is read into a
-//! [`Value`] first, and [`Object::read`] alone makes types of values: a fifth of the program is saved, and one watch, one list and
-//! one patch serve every kind. It also keeps an object that cannot be read from ending the watch of all others.
+//! that the type is read from: the bytes of an answer, the buffered part of a watch event, YAML. So what is watched, applied or
+//! rendered is read into a [`Value`] first, and [`Object::read`] alone makes types of values: a fifth of the program is saved, and one
+//! watch and one patch serve every kind. It also keeps an object that cannot be read from ending the watch of all others.
 
 use std::borrow::Cow;
 

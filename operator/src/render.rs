@@ -157,6 +157,16 @@ spec:
     }
 
     #[test]
+    fn a_field_that_cannot_be_read_is_named_as_a_cluster_would() {
+        let error = render(&HELLO.replace("spec:", "spec:\n  replicas: many")).unwrap_err().to_string();
+        assert!(error.contains("hello: spec.replicas: invalid type"), "{error}");
+        // Without quotes YAML has a truth value there.
+        let off = HELLO.replace("  config:", "  config:\n    rateLimit: {mode: Off}");
+        let error = render(&off).unwrap_err().to_string();
+        assert!(error.contains("spec.config.rateLimit.mode"), "{error}");
+    }
+
+    #[test]
     fn another_kind_is_refused() {
         let error = render(&HELLO.replace("McpServer", "Pod")).unwrap_err();
         assert!(error.to_string().contains("expected mcp-operator.dev/v1alpha1 McpServer"), "{error}");

@@ -108,15 +108,15 @@ pub fn events(
         .filter_map(move |event| future::ready(report(event, &subject, &name, &first)))
 }
 
-/// The event with what `read` makes of its object; `None` where it makes nothing.
-pub fn map<K>(event: Event<Object>, read: impl FnOnce(Object) -> Option<K>) -> Option<Event<K>> {
-    Some(match event {
+/// The event with what `read` makes of its object.
+pub fn map<K>(event: Event<Object>, read: impl FnOnce(Object) -> K) -> Event<K> {
+    match event {
         Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(read(object)?),
+        Event::InitApply(object) => Event::InitApply(read(object)),
         Event::InitDone => Event::InitDone,
-        Event::Apply(object) => Event::Apply(read(object)?),
-        Event::Delete(object) => Event::Delete(read(object)?),
-    })
+        Event::Apply(object) => Event::Apply(read(object)),
+        Event::Delete(object) => Event::Delete(read(object)),
+    }
 }
 
 fn report(

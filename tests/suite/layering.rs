@@ -36,6 +36,21 @@ fn metadata() -> Metadata {
 }
 
 #[test]
+fn the_context_of_the_image_build_holds_every_crate() {
+    let ignored = crate::read(".dockerignore");
+    let kept: BTreeSet<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    // Cargo reads the manifests of all before it builds one.
+    for package in metadata().workspace_packages() {
+        let inside = package.manifest_path.strip_prefix(root()).unwrap();
+        let top = inside.components().next().unwrap();
+        assert!(kept.contains(top.as_str()), ".dockerignore leaves {top} out, and with it {}", package.name);
+    }
+    for top in kept {
+        assert!(root().join(top).exists(), ".dockerignore names {top}, which is not there");
+    }
+}
+
+#[test]
 fn our_crates_use_each_other_along_the_arrows() {
     let metadata = metadata();
     let ours: BTreeSet<_> =

@@ -18,6 +18,7 @@ use crate::protocol::envelope::Field;
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
 use crate::protocol::raw::Raw;
+use crate::protocol::reader::Reader;
 
 /// What a model reads whose client cannot be asked.
 const TOO_OLD: &str = "This needs an answer from the user, and the client is too old to be asked: it must speak revision \
@@ -59,14 +60,20 @@ pub(super) fn replies(
 
 /// Whether these are answers, each of which is an object whatever was asked; what is in it is for the backend to judge.
 fn well_formed(answers: &str) -> Result<(), Fault> {
-    let refused = |what: &str| Err(Fault::new(Code::InvalidParams, format!("{what} must be an object")));
-    let Ok(answers) = serde_json::from_str::<Map<String, Value>>(answers) else {
-        return refused("params.inputResponses");
+    let mut others = Vec::new();
+    let read = Reader::new(answers).object(|key, reader| {
+        if reader.peek()? != b'{' {
+            others.push(key);
+        }
+        reader.value().map(drop)
+    });
+    let what = match (read, others.first()) {
+        // The message as a whole was read before: it can only be something else than an object.
+        (Err(_), _) => "params.inputResponses".to_owned(),
+        (Ok(()), Some(key)) => format!("params.inputResponses.{}", key.compared()),
+        (Ok(()), None) => return Ok(()),
     };
-    match answers.iter().find(|(_, answer)| !answer.is_object()) {
-        Some((key, _)) => refused(&format!("params.inputResponses.{key}")),
-        None => Ok(()),
-    }
+    Err(Fault::new(Code::InvalidParams, format!("{what} must be an object")))
 }
 
 /// The questions as the client reads them.

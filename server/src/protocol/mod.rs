@@ -8,4 +8,4 @@ pub mod errors;
 pub mod headers;
 pub mod methods;
 pub mod raw;
-mod reader;
+pub(crate) mod reader;

@@ -210,7 +210,7 @@ impl<'a> Span<'a> {
     }
 
     /// The same where it is only compared: what cannot be read stands for itself.
-    fn compared(self) -> Cow<'a, str> {
+    pub(crate) fn compared(self) -> Cow<'a, str> {
         self.decoded().unwrap_or(Cow::Borrowed(self.text))
     }
 }

@@ -3,7 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -15,6 +18,9 @@ const PAGE: &str = include_str!("../../../docs/connect.md");
 /// What the suite asks for and this server does not offer, with the reason: a file for each revision.
 const EXPECTED_FAILURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/expected-failures");
 const TOUR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/tour.py");
+
+/// A peer that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Where `hack/peers.sh` has put them.
 fn peers() -> PathBuf {
@@ -53,6 +59,23 @@ fn python(home: &Path) -> Command {
     command
 }
 
+/// Runs a program to its end, which must not be far.
+fn ended(command: &mut Command) -> Output {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let (done, waiting) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        if waiting.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+            // What it said until then is told by whoever waits for it.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(done);
+    watch.join().unwrap();
+    output
+}
+
 fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{}\n{}", stdout(output), stderr(output));
     stdout(output)
@@ -71,7 +94,7 @@ fn the_python_sdk_sees_everything_in_both_eras() {
     let url = format!("http://{}/mcp", served.address);
     // Left to itself, it finds out that the server speaks the current revision.
     for (mode, revision) in [("auto", "2026-07-28"), ("legacy", "2025-11-25")] {
-        let output = python(home.path()).args([TOUR, &url, "the-key-of-the-tour", mode]).output().unwrap();
+        let output = ended(python(home.path()).args([TOUR, &url, "the-key-of-the-tour", mode]));
         let seen: Value = serde_json::from_str(&succeeded(&output)).unwrap();
         let expected = json!({
             "revision": revision,
@@ -104,18 +127,15 @@ fn the_programs_of_the_page_do_what_it_says() {
     let [over_http, over_pipes] = programs[..] else { panic!("{} programs", programs.len()) };
 
     let url = format!("http://{}/mcp", served.address);
-    let output = python(home.path())
-        .args(["-c", over_http])
-        .env("MCP_URL", url)
-        .env("MCP_API_KEY", "the-key-of-the-tour")
-        .output()
-        .unwrap();
+    let mut program = python(home.path());
+    program.args(["-c", over_http]).env("MCP_URL", url).env("MCP_API_KEY", "the-key-of-the-tour");
+    let output = ended(&mut program);
     assert_eq!(succeeded(&output), "['greet', 'double']\nHello, Ada!\n");
 
     // YAML is a superset of JSON.
     fs::copy(home.path().join("config.json"), home.path().join("hello.yaml")).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_mcp-server")).parent().unwrap();
-    let output = python(home.path()).args(["-c", over_pipes]).env("PATH", programs).output().unwrap();
+    let output = ended(python(home.path()).args(["-c", over_pipes]).env("PATH", programs));
     assert_eq!(succeeded(&output), "Hello, Ada!\n");
 }
 
@@ -135,13 +155,13 @@ async fn conforms(revision: &str) {
         .arg("-o")
         .arg(results.path())
         .current_dir(results.path());
-    let output = tokio::task::spawn_blocking(move || suite.output().unwrap()).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || ended(&mut suite)).await.unwrap();
     running.stop().await;
-    let said = stdout(&output);
+    let said = succeeded(&output);
     // A run of nothing would succeed, too.
-    let (_, summary) =
-        said.split_once("=== SUMMARY ===").unwrap_or_else(|| panic!("{said}{}", stderr(&output)));
-    assert!(output.status.success(), "{summary}");
+    let total = said.split("Total: ").nth(1).and_then(|total| total.split(' ').next());
+    let passed: u32 = total.and_then(|passed| passed.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+    assert!(passed >= 50, "only {passed} checks:\n{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,7 +89,8 @@ where
     }
 
     let what = || format!("apply {kind} {}/{name}", owner.namespace);
-    let desired = serde_json::to_value(&desired).map_err(|source| Error::Encode { what: what(), source })?;
+    let encode = |source| Error::Encode { what: format!("{kind} {}/{name}", owner.namespace), source };
+    let desired = serde_json::to_value(&desired).map_err(encode)?;
     #[expect(clippy::disallowed_methods, reason = "this is the one writer of children")]
     let applied = api.patch(&name, &params(), &Patch::Apply(desired)).await;
     let applied = applied.map_err(|error| {
