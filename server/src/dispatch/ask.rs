@@ -60,14 +60,14 @@ pub(super) fn replies(
 
 /// Whether these are answers, each of which is an object whatever was asked; what is in it is for the backend to judge.
 fn well_formed(answers: &str) -> Result<(), Fault> {
-    let mut others = Vec::new();
+    let mut other = None;
     let read = Reader::new(answers).object(|key, reader| {
         if reader.peek()? != b'{' {
-            others.push(key);
+            other.get_or_insert(key);
         }
         reader.value().map(drop)
     });
-    let what = match (read, others.first()) {
+    let what = match (read, other) {
         // The message as a whole was read before: it can only be something else than an object.
         (Err(_), _) => "params.inputResponses".to_owned(),
         (Ok(()), Some(key)) => format!("params.inputResponses.{}", key.compared()),

@@ -16,14 +16,15 @@ use tokio::sync::watch;
 use crate::fixtures;
 use crate::harness::{PATIENCE, eventually, legacy, meta, modern, modern_body, post, reaches, request, text};
 
-fn config() -> ServerConfig {
+/// Everything, at any ports.
+pub(crate) fn config() -> ServerConfig {
     let mut config = fixtures::config();
     config.process.http.address = Some("127.0.0.1:0".into());
     config.process.http.admin_address = Some("127.0.0.1:0".into());
     config
 }
 
-async fn everything() -> (Running, SocketAddr) {
+pub(crate) async fn everything() -> (Running, SocketAddr) {
     started(fixtures::server(&config())).await
 }
 

@@ -4,13 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::fixtures;
+use crate::library;
 use crate::process::{Served, stderr, stdout};
 
 /// The page whose programs people copy.
@@ -60,20 +58,10 @@ fn python(home: &Path) -> Command {
 }
 
 /// Runs a program to its end, which must not be far.
-fn ended(command: &mut Command) -> Output {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let pid = rustix::process::Pid::from_child(&child);
-    let (done, waiting) = mpsc::channel::<()>();
-    let watch = thread::spawn(move || {
-        if waiting.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
-            // What it said until then is told by whoever waits for it.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    });
-    let output = child.wait_with_output().unwrap();
-    drop(done);
-    watch.join().unwrap();
-    output
+async fn ended(command: Command) -> Output {
+    let mut command = tokio::process::Command::from(command);
+    let ended = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    tokio::time::timeout(LONGEST, ended).await.expect("a peer hangs").unwrap()
 }
 
 fn succeeded(output: &Output) -> String {
@@ -87,14 +75,16 @@ fn serve(home: &Path) -> Served {
     Served::start(home, &["--config", "config.json"])
 }
 
-#[test]
-fn the_python_sdk_sees_everything_in_both_eras() {
+#[tokio::test]
+async fn the_python_sdk_sees_everything_in_both_eras() {
     let home = tempfile::tempdir().unwrap();
     let served = serve(home.path());
     let url = format!("http://{}/mcp", served.address);
     // Left to itself, it finds out that the server speaks the current revision.
     for (mode, revision) in [("auto", "2026-07-28"), ("legacy", "2025-11-25")] {
-        let output = ended(python(home.path()).args([TOUR, &url, "the-key-of-the-tour", mode]));
+        let mut program = python(home.path());
+        program.args([TOUR, &url, "the-key-of-the-tour", mode]);
+        let output = ended(program).await;
         let seen: Value = serde_json::from_str(&succeeded(&output)).unwrap();
         let expected = json!({
             "revision": revision,
@@ -115,8 +105,8 @@ fn the_python_sdk_sees_everything_in_both_eras() {
     }
 }
 
-#[test]
-fn the_programs_of_the_page_do_what_it_says() {
+#[tokio::test]
+async fn the_programs_of_the_page_do_what_it_says() {
     let home = tempfile::tempdir().unwrap();
     let served = serve(home.path());
     let programs: Vec<&str> = PAGE
@@ -129,33 +119,32 @@ fn the_programs_of_the_page_do_what_it_says() {
     let url = format!("http://{}/mcp", served.address);
     let mut program = python(home.path());
     program.args(["-c", over_http]).env("MCP_URL", url).env("MCP_API_KEY", "the-key-of-the-tour");
-    let output = ended(&mut program);
+    let output = ended(program).await;
     assert_eq!(succeeded(&output), "['greet', 'double']\nHello, Ada!\n");
 
     // YAML is a superset of JSON.
     fs::copy(home.path().join("config.json"), home.path().join("hello.yaml")).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_mcp-server")).parent().unwrap();
-    let output = ended(python(home.path()).args(["-c", over_pipes]).env("PATH", programs));
+    let mut program = python(home.path());
+    program.args(["-c", over_pipes]).env("PATH", programs);
+    let output = ended(program).await;
     assert_eq!(succeeded(&output), "Hello, Ada!\n");
 }
 
 /// Runs the scenarios that a revision demands. A scenario that fails, and one that is expected to and does not, fail the run.
 async fn conforms(revision: &str) {
-    let mut config = fixtures::config();
-    config.process.http.address = Some("127.0.0.1:0".into());
-    config.process.http.admin_address = Some("127.0.0.1:0".into());
-    let running = fixtures::server(&config).start().await.unwrap();
+    let (running, address) = library::everything().await;
     let results = tempfile::tempdir().unwrap();
     let mut suite = Command::new(peers().join("bin/node"));
     suite
         .arg(peers().join("node_modules/@modelcontextprotocol/conformance/dist/index.js"))
-        .args(["server", "--url", &format!("http://{}/mcp", running.address().unwrap())])
+        .args(["server", "--url", &format!("http://{address}/mcp")])
         .args(["--requirements", revision, "--expected-failures"])
         .arg(Path::new(EXPECTED_FAILURES).join(format!("{revision}.yml")))
         .arg("-o")
         .arg(results.path())
         .current_dir(results.path());
-    let output = tokio::task::spawn_blocking(move || ended(&mut suite)).await.unwrap();
+    let output = ended(suite).await;
     running.stop().await;
     let said = succeeded(&output);
     // A run of nothing would succeed, too.
@@ -164,12 +153,12 @@ async fn conforms(revision: &str) {
     assert!(passed >= 50, "only {passed} checks:\n{said}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn the_server_conforms_to_the_current_revision() {
     conforms("2026-07-28").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn the_server_conforms_to_the_older_revision() {
     conforms("2025-11-25").await;
 }

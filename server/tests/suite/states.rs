@@ -5,20 +5,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use mcp_server::server::{Builder, Running};
-use mcp_server_config::{Literal, SecretRef, ServerConfig, render};
+use mcp_server_config::{Literal, SecretRef, render};
 use serde_json::{Value, json};
 
 use crate::fixtures;
 use crate::harness::{eventually, meta, modern, send, text};
+use crate::library::config;
 
 const TOOL: &str = "test_input_required_result_multi_round";
-
-fn config() -> ServerConfig {
-    let mut config = fixtures::config();
-    config.process.http.address = Some("127.0.0.1:0".into());
-    config.process.http.admin_address = Some("127.0.0.1:0".into());
-    config
-}
 
 fn literal(letter: &str) -> SecretRef {
     SecretRef { value: Some(Literal::new(letter.repeat(32))), ..SecretRef::default() }
