@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Says what a build needs and this machine lacks; installs it where that is safe (root on Debian). With `test`, what the
-# tests need besides.
+# tests need besides; with `engine`, what a Docker engine of our own and images made from Debian's packages need.
 set -euo pipefail
 
 missing=()
@@ -12,6 +12,21 @@ command -v readelf >/dev/null || missing+=(binutils)
 if [[ ${1:-} == test ]]; then
   command -v redis-server >/dev/null || missing+=(redis-server)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+fi
+if [[ ${1:-} == engine ]]; then
+  # Debian keeps administrators' programs off an ordinary PATH.
+  PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+  command -v jq >/dev/null || missing+=(jq)
+  command -v ip >/dev/null || missing+=(iproute2)
+  command -v iptables >/dev/null || missing+=(iptables)
+  command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
+  command -v nsenter >/dev/null || missing+=(util-linux)
+  # Libraries of Debian's dockerd and runc, which are unpacked, not installed.
+  if command -v ldconfig >/dev/null; then
+    libraries=$(ldconfig -p)
+    [[ $libraries == *libdevmapper.so.1.02* ]] || missing+=(libdevmapper1.02.1)
+    [[ $libraries == *libseccomp.so.2* ]] || missing+=(libseccomp2)
+  fi
 fi
 
 if ((${#missing[@]})); then
@@ -30,7 +45,7 @@ if ((${#missing[@]})); then
   fi
 fi
 
-if ! command -v cargo >/dev/null; then
+if [[ ${1:-} != engine ]] && ! command -v cargo >/dev/null; then
   printf 'missing: Rust. Install it with rustup (https://rustup.rs); rust-toolchain.toml chooses the version.\n' >&2
   exit 3
 fi

@@ -9,7 +9,7 @@ fi
 
 SELF=$0
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-readonly SELF HERE DEFAULT_NAME=mcp-operator
+readonly SELF HERE SPEAKER=cluster DEFAULT_NAME=mcp-operator
 
 COMMAND=${1:-help}
 shift || true
@@ -18,6 +18,10 @@ CLUSTER_PROVIDER=${CLUSTER_PROVIDER:-auto}
 
 # shellcheck source=lib/common.sh
 source "$HERE/lib/common.sh"
+# shellcheck source=lib/process.sh
+source "$HERE/lib/process.sh"
+# shellcheck source=lib/go.sh
+source "$HERE/lib/go.sh"
 # shellcheck source=lib/tools.sh
 source "$HERE/lib/tools.sh"
 # shellcheck source=lib/packages.sh
@@ -70,13 +74,13 @@ choose_provider() {
   fi
   PROVIDER=${recorded:-$CLUSTER_PROVIDER}
   [[ $PROVIDER == auto ]] || return 0
-  if kind_possible; then
+  if kind_possible && kind_image_possible; then
     PROVIDER=kind
   elif local_possible; then
     PROVIDER=local
   else
     missing "no way to a cluster here. One of these is needed:
-  a Docker engine that answers 'docker info' (then kind is used),
+  a Docker engine that answers 'docker info' and can fetch kind's node image (then kind is used),
   or root on Linux: sudo -E $(self "$COMMAND")
   or a cluster that you have: KUBECONFIG=FILE CLUSTER_PROVIDER=existing CLUSTER_EXISTING_YES=1 $(self "$COMMAND")"
   fi
@@ -142,6 +146,11 @@ command_load() {
   "${PROVIDER}_load" "${archives[@]}"
 }
 
+command_node_image() {
+  node_image_ensure
+  printf '%s\n' "$NODE_IMAGE"
+}
+
 command_tools() {
   if (($#)); then
     PROVIDER=$1
@@ -159,6 +168,7 @@ case $COMMAND in
   load) command_load "$@" ;;
   env) command_env ;;
   tools) command_tools "$@" ;;
+  node-image) command_node_image ;;
   shell) command_shell "$@" ;;
   help | -h | --help) command_help ;;
   *)

@@ -11,7 +11,7 @@ source "$HERE/lib/check.sh"
 
 scripts_are_clean() {
   cd "$HERE"
-  shellcheck -x cluster.sh test-static.sh test-teardown.sh providers/local/sandbox-init.sh
+  shellcheck -x cluster.sh test-static.sh test-teardown.sh providers/local/sandbox-init.sh providers/kind/node/{entrypoint,kubelet-cgroups,node-network}
 }
 
 # kind reads its configuration before it asks the engine anything; this engine then refuses.
@@ -25,7 +25,7 @@ kind_accepts() {
   [[ $answer == *'failed to get docker info'* && $answer != *'decode config'* ]]
 }
 
-kind_config() { sed 's|@STATE@|/var/tmp/static|g' "$HERE/providers/kind/config.yaml" >"$WORK/kind.yaml"; }
+kind_config() { sed 's|@STATE@|/var/tmp/static|g; s|@WORKERS@|  - role: worker|' "$HERE/providers/kind/config.yaml" >"$WORK/kind.yaml"; }
 
 kind_config_is_valid() {
   kind_config
@@ -37,6 +37,33 @@ kind_refuses_unknown_fields() {
   kind_config
   sed -i 's/extraMounts/extraMountings/' "$WORK/kind.yaml"
   ! kind_accepts "$WORK/kind.yaml"
+}
+
+# The image is named in kind.sh so that `auto` can ask for it before kind is built.
+kind_image_is_that_of_kind() {
+  local kind
+  kind=$("$HERE/cluster.sh" tools kind)/kind
+  grep -aoE 'kindest/node:v[0-9.]+@sha256:[0-9a-f]{64}' "$kind" | sort -u | tee "$WORK/images"
+  grep -qxF -- "$(sed -n 's/^readonly KIND_DEFAULT_IMAGE=//p' "$HERE/providers/kind.sh")" "$WORK/images"
+}
+
+# An engine that answers, and has and fetches no image: `auto` takes the local cluster, and `kind` says what to do.
+auto_passes_over_an_engine_without_node_image() {
+  local answer status=0
+  # shellcheck disable=SC2016 # a script of its own
+  printf '#!/bin/sh\n[ "$1" = info ] || { echo "no registry" >&2; exit 1; }\n' >"$WORK/docker"
+  chmod +x "$WORK/docker"
+  answer=$(PATH=$WORK:$PATH CLUSTER_PROVIDER=kind "$HERE/cluster.sh" up 2>&1) || status=$?
+  echo "$answer"
+  ((status == 3)) && [[ $answer == *'cannot fetch it: no registry'*'cluster.sh node-image'* ]] || return 1
+  if ((EUID == 0)); then
+    answer=$(PATH=$WORK:$PATH "$HERE/cluster.sh" tools 2>/dev/null)
+    [[ -x $answer/kube-apiserver ]]
+  else
+    status=0
+    PATH=$WORK:$PATH "$HERE/cluster.sh" tools || status=$?
+    ((status == 3))
+  fi
 }
 
 templates_name_known_values() {
@@ -53,7 +80,7 @@ templates_name_known_values() {
 help_names_every_command() {
   local help command
   help=$("$HERE/cluster.sh" help)
-  for command in up down status load env tools shell; do
+  for command in up down status load env tools node-image shell; do
     grep -qE "^  $command( |\$)" <<<"$help" || { echo "help does not name $command"; return 1; }
   done
 }
@@ -70,6 +97,8 @@ wrong_usage_is_refused() {
 check 'the scripts are clean under shellcheck' scripts_are_clean
 check 'kind accepts its configuration' kind_config_is_valid
 check 'kind refuses a configuration with an unknown field' kind_refuses_unknown_fields
+check "the node image is that of the pinned kind" kind_image_is_that_of_kind
+check 'auto passes over an engine without a node image' auto_passes_over_an_engine_without_node_image
 check 'templates name only values that are set' templates_name_known_values
 check 'help names every command' help_names_every_command
 check 'wrong usage is refused' wrong_usage_is_refused

@@ -1,21 +1,21 @@
 # shellcheck shell=bash
-# Words, waits, locks and paths that every part of cluster.sh shares.
+# Messages, waits, locks and templates that cluster.sh and the engine's scripts share. SPEAKER names the script in messages.
 
 # Exit codes, so that a caller can tell "broken" from "not possible on this machine".
 readonly EXIT_FAILURE=1 EXIT_USAGE=2 EXIT_MISSING=3
 
 # Progress goes to stderr: stdout carries only answers (`env`, `tools`, `status`).
-say() { printf '[cluster %4ds] %s\n' "$SECONDS" "$*" >&2; }
-warn() { printf '[cluster %4ds] warning: %s\n' "$SECONDS" "$*" >&2; }
+say() { printf '[%s %4ds] %s\n' "$SPEAKER" "$SECONDS" "$*" >&2; }
+warn() { printf '[%s %4ds] warning: %s\n' "$SPEAKER" "$SECONDS" "$*" >&2; }
 
 die() {
-  printf '[cluster %4ds] error: %s\n' "$SECONDS" "$*" >&2
+  printf '[%s %4ds] error: %s\n' "$SPEAKER" "$SECONDS" "$*" >&2
   exit "$EXIT_FAILURE"
 }
 
 # Something that this machine lacks: the message says what, and which command mends it.
 missing() {
-  printf 'cluster.sh: %s\n' "$*" >&2
+  printf '%s.sh: %s\n' "$SPEAKER" "$*" >&2
   exit "$EXIT_MISSING"
 }
 
@@ -70,7 +70,7 @@ with_lock() {
       ((SECONDS < deadline)) || die "$what: still locked after $limit s by: $(tail -n 1 -- "$file"), lock file $file"
     done
   fi
-  printf 'pid %d: cluster.sh %s\n' "$$" "$COMMAND" >"$file"
+  printf 'pid %d: %s.sh %s\n' "$$" "$SPEAKER" "$COMMAND" >"$file"
   lock_fd=$fd
 }
 

@@ -11,15 +11,19 @@ cluster.sh COMMAND: a real Kubernetes cluster for the demonstration and the test
   load FILE.tar…   put OCI image archives into the nodes; what is there already is skipped
   env              variables for a shell:  eval "$(cluster.sh env)"
   tools [PROVIDER] build kubectl, helm and what the provider needs; prints their folder
+  node-image       make a node image for kind without a registry, once, and give it to the engine; prints its name
   shell [CMD…]     a shell in the local cluster's namespaces, for looking around
   help             this text
 
 Variables
   CLUSTER_PROVIDER      auto (default), kind, local or existing
-      kind              containers of a Docker engine; auto takes it where `docker info` answers
+      kind              containers of a Docker engine; auto takes it where `docker info` answers and kind's node image is there or
+                        can be fetched
       local             straight on this machine: Linux and root, no engine, no registry, no internet once the tools are built
       existing          the current context of KUBECONFIG; only with CLUSTER_EXISTING_YES=1
   CLUSTER_NAME          mcp-operator (default); clusters of different names stand side by side
+  CLUSTER_KIND_IMAGE    kind only: the node image; default: that of the pinned kind. `node-image` makes one
+  CLUSTER_KIND_NODES    kind only: 1 (default) to 9; all but the first are workers
   CLUSTER_INSTALL_PACKAGES   1 (default): missing Debian packages are installed, none of their services started; 0: only named
   XDG_STATE_HOME        state: ${XDG_STATE_HOME:-~/.local/state}/mcp-operator/clusters/NAME (kubeconfig, logs, data)
   XDG_CACHE_HOME        programs: ${XDG_CACHE_HOME:-~/.cache}/mcp-operator/tools/KEY/bin

@@ -4,12 +4,9 @@
 set -euo pipefail
 run=$1 state=$2 pause=$3 node=$4 id=$5
 
-# Before anything else leave word of who this is, for whoever has to clean up after a run that was killed.
-# /proc is still the host's here, so this is the host's view; neither number changes with `exec`.
-stat=$(</proc/self/stat)
-read -ra fields <<<"${stat##*) }"
-printf '%s %s %s\n' "${stat%% *}" "${fields[19]}" "$(</proc/sys/kernel/random/boot_id)" >"$run/sandbox.pid.new"
-mv -- "$run/sandbox.pid.new" "$run/sandbox.pid"
+# Before anything else, so that a later run can clean up after one that was killed.
+# shellcheck source=../../lib/record-process.sh
+source "${BASH_SOURCE[0]%/*}/../../lib/record-process.sh" "$run/sandbox.pid"
 
 mount -t proc proc /proc
 # Volumes that the kubelet mounts must reach the containers; nothing reaches the host, whose slave this tree is.

@@ -16,19 +16,9 @@ sandbox_names() {
   CGROUP=mcp-cluster-$CLUSTER_ID
 }
 
-# Sets SANDBOX to the process id on the host if the sandbox runs. A process is only taken for ours if it started at the
-# recorded tick of the recorded boot, so that a recycled id is never mistaken for it.
+# Sets SANDBOX to the process id on the host if the sandbox runs.
 sandbox_alive() {
-  local pid start boot rest
-  SANDBOX=''
-  [[ -r $RUN/sandbox.pid ]] || return 1
-  read -r pid start boot <"$RUN/sandbox.pid" || return 1
-  [[ $boot == "$(</proc/sys/kernel/random/boot_id)" && -r /proc/$pid/stat ]] || return 1
-  rest=$(<"/proc/$pid/stat") || return 1
-  read -ra rest <<<"${rest##*) }"
-  # The state is the third field of stat(5) and the start the twenty-second; a zombie has ended already.
-  [[ ${rest[0]} != [ZX] && ${rest[19]} == "$start" ]] || return 1
-  SANDBOX=$pid
+  SANDBOX=$(recorded_process "$RUN/sandbox.pid")
 }
 
 in_sandbox() {
@@ -95,17 +85,6 @@ sandbox_kill() {
       return 1
     fi
     sleep 0.1
-  done
-}
-
-# For a subshell that is about to start a daemon: it must hold neither our locks nor a caller's pipe (else `make | tee` would hang).
-close_descriptors() {
-  local fd
-  for fd in /proc/"$BASHPID"/fd/*; do
-    fd=${fd##*/}
-    if ((fd > 2)); then
-      eval "exec $fd>&-"
-    fi
   done
 }
 
