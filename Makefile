@@ -23,6 +23,10 @@ run: prerequisites ## Serve examples/hello.yaml on this machine, without a clust
 test: ## Everything that must pass: format, lints, generated files, tests, charts, stories on a cluster
 	@hack/test.sh
 
+.PHONY: test-all
+test-all: ## `make test`, and with a Docker engine: the Dockerfile, compose, kind with three nodes
+	@hack/test-all.sh
+
 ##@ Parts of `make test`
 
 .PHONY: prerequisites
@@ -94,6 +98,32 @@ generate: ## The files made from code: the CRD, the chart's copy of it, the page
 .PHONY: tools
 tools: ## kubectl, helm and the parts of a cluster, built once into the user's cache
 	@e2e/cluster/cluster.sh tools > /dev/null
+
+##@ Parts of `make test-all` (where no Docker engine answers, root on Linux brings one up in namespaces of its own)
+
+.PHONY: engine-up
+engine-up: ## Bring it up, or find one that answers
+	@e2e/engine/engine.sh up
+
+.PHONY: engine-down
+engine-down: ## End it; its images stay in the cache
+	@e2e/engine/engine.sh down
+
+.PHONY: engine-test
+engine-test: ## Does an engine of our own leave anything behind on this machine? (needs root on Linux)
+	@e2e/engine/test.sh
+
+.PHONY: docker-build
+docker-build: ## Both targets of the Dockerfile
+	@hack/docker-build.sh
+
+.PHONY: compose-test
+compose-test: ## deploy/compose: the server alone, then with Redis, Prometheus, each query of the dashboard and each alert
+	@hack/compose-test.sh
+
+.PHONY: kind-test
+kind-test: prerequisites ## The stories on a kind cluster of three nodes
+	@hack/kind-test.sh
 
 ##@ A cluster of your own (CLUSTER_NAME, CLUSTER_PROVIDER=auto|kind|local|existing)
 
