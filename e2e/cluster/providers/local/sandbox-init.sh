@@ -5,7 +5,7 @@ set -euo pipefail
 run=$1 state=$2 pause=$3 node=$4 id=$5
 
 # Before anything else, so that a later run can clean up after one that was killed.
-# shellcheck source=../../lib/record-process.sh
+# shellcheck source=lib/record-process.sh
 source "${BASH_SOURCE[0]%/*}/../../lib/record-process.sh" "$run/sandbox.pid"
 
 mount -t proc proc /proc
