@@ -19,6 +19,17 @@ demo-down: ## Take the demo's cluster down again
 run: prerequisites ## Serve examples/hello.yaml on this machine, without a cluster
 	cargo run --quiet --package mcp-server -- serve --config examples/hello.yaml
 
+.PHONY: deploy
+deploy: prerequisites ## Deploy ENV=production (Docker Compose) or ENV=k8s, wait for health, roll back without it
+	@$(DEPLOYER) deploy $(call environment,deploy) $(DEPLOY_ARGS)
+
+.PHONY: undeploy
+undeploy: prerequisites ## Take ENV down again
+	@$(DEPLOYER) undeploy $(call environment,undeploy) $(DEPLOY_ARGS)
+
+DEPLOYER = cargo run --quiet --locked --package mcp-cli --
+environment = '$(or $(ENV),$(error which environment? make $(1) ENV=production, or ENV=k8s; docs/deploy.md))'
+
 .PHONY: test
 test: ## Everything that must pass: format, lints, generated files, tests, charts, stories on a cluster
 	@hack/test.sh
@@ -63,6 +74,10 @@ cluster-test: ## Does the local cluster leave anything behind on this machine? (
 	@if [[ $$(id -u) == 0 ]] && [[ $$(uname -s) == Linux ]]; then e2e/cluster/test-teardown.sh; \
 	else echo 'NOT RUN: the local cluster needs root on Linux'; fi
 
+.PHONY: deploy-test
+deploy-test: prerequisites ## Deploy, change, break and undeploy on a real engine (docker compose) and a real cluster
+	@hack/deploy-test.sh
+
 .PHONY: fuzz
 fuzz: ## Each fuzz target for FUZZ_SECONDS (60); needs a nightly compiler and cargo-fuzz (`make unit` runs a short form)
 	@hack/fuzz.sh
@@ -84,8 +99,11 @@ bench-instructions: prerequisites ## Instructions of a call, held to the recorde
 ##@ Build
 
 .PHONY: build
-build: prerequisites ## Both programs, for this machine
-	cargo build --locked --release --package mcp-operator --package mcp-server
+build: prerequisites ## The three programs, for this machine, and the manual pages of kubectl-mcp
+	cargo build --locked --release --package mcp-operator --package mcp-server --package mcp-cli
+	@release="$${CARGO_TARGET_DIR:-target}/release"; \
+	ln -sf kubectl-mcp "$$release/mcp"; \
+	"$$release/kubectl-mcp" man --dir "$$release/man"
 
 .PHONY: image
 image: prerequisites ## Both container images as archives, without any engine

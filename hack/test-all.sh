@@ -44,6 +44,7 @@ fi
 step 'both targets of the Dockerfile (make docker-build)' make docker-build
 step 'the composed server (make compose-test)' make compose-test
 step 'stories on a kind cluster of three nodes (make kind-test)' make kind-test
+step 'deployments by kubectl-mcp (make deploy-test)' make deploy-test
 # Clients in other languages come with their own installation.
 if make --question clients >/dev/null 2>&1 || (($? == 1)); then
   step 'clients of other projects (make clients)' make clients
