@@ -21,13 +21,14 @@ run: prerequisites ## Serve examples/hello.yaml on this machine, without a clust
 
 .PHONY: deploy
 deploy: prerequisites ## Deploy ENV=production (Docker Compose) or ENV=k8s, wait for health, roll back without it
-	@$(DEPLOYER) deploy $(call environment,deploy) $(DEPLOY_ARGS)
+	@cargo build --locked --package mcp-cli
+	@"$${CARGO_TARGET_DIR:-target}/debug/kubectl-mcp" deploy $(call environment,deploy) $(DEPLOY_ARGS)
 
 .PHONY: undeploy
 undeploy: prerequisites ## Take ENV down again
-	@$(DEPLOYER) undeploy $(call environment,undeploy) $(DEPLOY_ARGS)
+	@cargo build --locked --package mcp-cli
+	@"$${CARGO_TARGET_DIR:-target}/debug/kubectl-mcp" undeploy $(call environment,undeploy) $(DEPLOY_ARGS)
 
-DEPLOYER = cargo run --quiet --locked --package mcp-cli --
 environment = '$(or $(ENV),$(error which environment? make $(1) ENV=production, or ENV=k8s; docs/deploy.md))'
 
 .PHONY: test
@@ -73,10 +74,6 @@ cluster-test: ## Does the local cluster leave anything behind on this machine? (
 	@e2e/cluster/test-static.sh
 	@if [[ $$(id -u) == 0 ]] && [[ $$(uname -s) == Linux ]]; then e2e/cluster/test-teardown.sh; \
 	else echo 'NOT RUN: the local cluster needs root on Linux'; fi
-
-.PHONY: deploy-test
-deploy-test: prerequisites ## Deploy, change, break and undeploy on a real engine (docker compose) and a real cluster
-	@hack/deploy-test.sh
 
 .PHONY: fuzz
 fuzz: ## Each fuzz target for FUZZ_SECONDS (60); needs a nightly compiler and cargo-fuzz (`make unit` runs a short form)
@@ -142,6 +139,10 @@ compose-test: ## deploy/compose: the server alone, then with Redis, Prometheus, 
 .PHONY: kind-test
 kind-test: prerequisites ## The stories on a kind cluster of three nodes
 	@hack/kind-test.sh
+
+.PHONY: deploy-test
+deploy-test: prerequisites ## kubectl-mcp deploys, changes, breaks and undeploys a server, on the engine and in a cluster
+	@hack/deploy-test.sh
 
 ##@ A cluster of your own (CLUSTER_NAME, CLUSTER_PROVIDER=auto|kind|local|existing)
 
