@@ -10,11 +10,15 @@ stand_in_known() {
   [[ $1 == rust:*-$DEBIAN || $1 == redis:* || $1 == prom/prometheus:* ]]
 }
 
-# What decides the content of a stand-in.
+# What decides the content of a stand-in: how it is made, and the crates.
 stand_in_key() {
   {
-    cat -- "$HERE/lib/stand-ins.sh"
-    [[ $1 != rust:* ]] || cat -- "$HERE/../../Cargo.lock"
+    declare -f debian import
+    case $1 in
+      rust:*) declare -f make_rust && cat -- "$HERE/../../Cargo.lock" ;;
+      redis:*) declare -f make_redis ;;
+      *) declare -f make_prometheus ;;
+    esac
   } | sha256sum | cut -c 1-12
 }
 
@@ -64,7 +68,7 @@ import() {
 
 # Unpacked only, no package script runs: neither daemon needs more. Users and folders are those of the official images.
 make_redis() {
-  debian extract redis-server
+  debian extract redis-server,dash
   install -d -o 999 -g 999 "$WORK/root/data"
   import "$1" 'CMD ["redis-server"]' 'VOLUME /data' 'WORKDIR /data'
 }
@@ -73,7 +77,7 @@ make_prometheus() {
   debian extract prometheus,busybox
   install -d -o 65534 -g 65534 "$WORK/root/prometheus"
   ln -s busybox "$WORK/root/bin/wget"
-  import "$1" 'ENTRYPOINT ["/usr/bin/prometheus"]' 'USER nobody' 'VOLUME /prometheus' 'WORKDIR /prometheus'
+  import "$1" 'ENTRYPOINT ["/usr/bin/prometheus"]' 'USER 65534:65534' 'VOLUME /prometheus' 'WORKDIR /prometheus'
 }
 
 # The toolchain as rustup lays it out, since the Dockerfile speaks to rustup, and the crates of Cargo.lock where the build's

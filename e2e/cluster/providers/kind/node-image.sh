@@ -24,6 +24,13 @@ node_image_ensure() {
   node_image_locate
   kind_possible || missing "no Docker engine answers ('docker info' fails): e2e/engine/engine.sh up"
   ! docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 || return 0
+  if [[ ! -e $NODE_ARCHIVE ]]; then
+    [[ $(uname -s) == Linux ]] && ((EUID == 0)) || missing "making kind's node image needs root on Linux: sudo -E $(self node-image)"
+    "$HERE/../../hack/prerequisites.sh" engine
+    # Under a lock of their own, which must be given back first.
+    tools_ensure node-image
+    pause_ensure
+  fi
   with_lock "${NODE_ARCHIVE%/*}/lock" 3600 'the node image'
   [[ -e $NODE_ARCHIVE ]] || node_image_make
   say "loading $NODE_IMAGE into the engine"
@@ -34,10 +41,6 @@ node_image_ensure() {
 
 node_image_make() {
   local work log root
-  [[ $(uname -s) == Linux ]] && ((EUID == 0)) || missing "making kind's node image needs root on Linux: sudo -E $(self node-image)"
-  "$HERE/../../hack/prerequisites.sh" engine
-  tools_ensure node-image
-  pause_ensure
   rm -rf -- "${NODE_ARCHIVE%/*}"/{making.*,kind-node-*.tar}
   work=$(mktemp -d -- "${NODE_ARCHIVE%/*}/making.XXXXXX")
   log=$work/mmdebstrap.log root=$work/root
