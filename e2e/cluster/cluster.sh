@@ -78,6 +78,7 @@ choose_provider() {
     PROVIDER=kind
   elif local_possible; then
     PROVIDER=local
+    [[ -z $KIND_PULL_ERROR ]] || say "the engine cannot fetch kind's node image; the local cluster is used instead"
   else
     missing "no way to a cluster here. One of these is needed:
   a Docker engine that answers 'docker info' and can fetch kind's node image (then kind is used),

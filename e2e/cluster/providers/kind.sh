@@ -5,6 +5,8 @@
 readonly KIND_DEFAULT_IMAGE=kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5
 CLUSTER_KIND_IMAGE=${CLUSTER_KIND_IMAGE:-$KIND_DEFAULT_IMAGE}
 CLUSTER_KIND_NODES=${CLUSTER_KIND_NODES:-1}
+# Why the engine could not fetch the image.
+KIND_PULL_ERROR=''
 
 # shellcheck source=kind/node-image.sh
 source "$HERE/providers/kind/node-image.sh"
