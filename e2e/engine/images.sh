@@ -29,6 +29,9 @@ for reference in "$@"; do
     say "fetching $reference"
     timeout --kill-after=10 1800 docker pull --quiet "$reference" >/dev/null || die "the engine has no image $reference and cannot fetch it"
   else
-    stand_in_make "$reference"
+    with_lock "$STAND_IN_CACHE/images.lock" 3600 'the images made on this machine'
+    # Another run may have made it meanwhile.
+    stand_in_is_current "$reference" || stand_in_make "$reference"
+    unlock
   fi
 done

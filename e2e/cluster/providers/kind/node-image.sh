@@ -122,7 +122,10 @@ node_furnish() {
     "$root"/lib/systemd/system/sysinit.target.wants/*.{mount,automount} \
     "$root"/lib/systemd/system/sysinit.target.wants/systemd-{sysctl,binfmt,modules-load,hwdb-update,tmpfiles-setup,tmpfiles-setup-dev}.service
   # The tree's own systemctl: the machine that makes the image may run without systemd.
-  chroot "$root" systemctl set-default multi-user.target >/dev/null 2>&1
-  chroot "$root" systemctl enable containerd node-images node-network kubelet >/dev/null 2>&1
-  chroot "$root" systemctl mask getty.target console-getty.service systemd-sysctl.service systemd-binfmt.service systemd-logind.service e2scrub_reap.service >/dev/null 2>&1
+  local -x SYSTEMD_OFFLINE=1
+  chroot "$root" systemctl --quiet set-default multi-user.target
+  chroot "$root" systemctl --quiet enable containerd node-images node-network kubelet
+  chroot "$root" systemctl --quiet mask getty.target console-getty.service systemd-sysctl.service systemd-binfmt.service systemd-logind.service e2scrub_reap.service
+  # Programs in the tree took these for devices.
+  find "$root/dev" -mindepth 1 -delete
 }
