@@ -1,4 +1,4 @@
-//! The admin port: `/health`, `/ready`, `/metrics`, `/status`. It opens first and closes last, and nobody but probes,
+//! The admin port: `/health`, `/ready`, `/metrics`, `/status`, `/troubles`. It opens first and closes last, and nobody but probes,
 //! Prometheus and operators should reach it.
 
 use std::convert::Infallible;
@@ -8,7 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use mcp_server_config::MetricsMode;
-use mcp_server_config::constants::{HEALTH_PATH, METRICS_PATH, READY_PATH, STATUS_PATH};
+use mcp_server_config::constants::{HEALTH_PATH, METRICS_PATH, READY_PATH, STATUS_PATH, TROUBLES_PATH};
 
 use crate::dispatch::Dispatcher;
 use crate::http::body::Payload;
@@ -16,6 +16,7 @@ use crate::http::pulse::Busy;
 use crate::http::{json, plain};
 use crate::lifecycle::Lifecycle;
 use crate::status::{Board, Serving};
+use crate::troubles::Troubles;
 
 /// What stands behind the admin port. Until something serves, it knows that the process lives.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Admin {
     pub lifecycle: Arc<Lifecycle>,
     pub board: Arc<Board>,
     pub serving: Arc<OnceLock<Serving>>,
+    pub troubles: Troubles,
 }
 
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -37,11 +39,17 @@ impl Admin {
         request: Request<Incoming>,
         busy: Busy,
     ) -> Result<Response<Payload>, Infallible> {
-        Ok(self.answer(request.method(), request.uri().path()).map(|body| body.carrying(None, busy)))
+        let (method, path) = (request.method(), request.uri().path());
+        let response = if is_read(method) && path == TROUBLES_PATH && self.serving.get().is_some() {
+            self.troubles.answer(request.uri().query(), self.board.health(), &self.lifecycle).await
+        } else {
+            self.answer(method, path)
+        };
+        Ok(response.map(|body| body.carrying(None, busy)))
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Payload> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
+        if !is_read(method) {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "this port is only read from\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
@@ -53,14 +61,20 @@ impl Admin {
             STATUS_PATH => self.serving.get().map_or_else(starting, |serving| {
                 json(StatusCode::OK, self.board.render(serving, &self.lifecycle))
             }),
+            // Nothing is known yet; what is known is answered above.
+            TROUBLES_PATH => starting(),
             _ => plain(
                 StatusCode::NOT_FOUND,
                 format!(
-                    "nothing here; there are {HEALTH_PATH}, {READY_PATH}, {METRICS_PATH} and {STATUS_PATH}\n"
+                    "nothing here; there are {HEALTH_PATH}, {READY_PATH}, {METRICS_PATH}, {STATUS_PATH} and {TROUBLES_PATH}\n"
                 ),
             ),
         }
     }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn starting() -> Response<Payload> {

@@ -46,6 +46,7 @@ use crate::settings::{Loaded, Sources};
 use crate::shutdown::{Signals, Stop};
 use crate::state_keys::StateKeys;
 use crate::status::{Board, ConfigState, Serving, now};
+use crate::troubles::Troubles;
 
 pub mod components;
 mod entries;
@@ -172,7 +173,12 @@ async fn start_in_order(
     }
     metrics.reloaded();
     let serving = Arc::new(OnceLock::new());
-    let admin = Admin { lifecycle: lifecycle.clone(), board: board.clone(), serving: serving.clone() };
+    let admin = Admin {
+        lifecycle: lifecycle.clone(),
+        board: board.clone(),
+        serving: serving.clone(),
+        troubles: Troubles::default(),
+    };
     let admin = open_admin(admin, &sources, &loaded, via, components).await?;
 
     // The MCP port: taken now, served when everything else stands.

@@ -140,7 +140,7 @@ pub struct Call {
     #[arg(long, conflicts_with_all = ["tool", "arguments"])]
     pub list: bool,
     /// The MCP endpoint
-    #[arg(long, default_value = "http://127.0.0.1:8080/mcp", env = "MCP_URL")]
+    #[arg(long, default_value = "http://127.0.0.1:8080/mcp")]
     pub url: String,
     /// The API key. Without it: MCP_API_KEY, then the keys of --config, then those of the server that was started here
     // One in 64 keys begins with a dash.

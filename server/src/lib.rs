@@ -32,6 +32,8 @@ pub mod shutdown;
 pub mod state_keys;
 pub mod status;
 pub mod stdio;
+pub mod termination;
 pub mod tool;
+pub mod troubles;
 
 pub use server::Server;

@@ -136,7 +136,7 @@ impl Reloader {
 
     fn file_changed(&mut self, text: &Content) -> Outcome {
         let loaded = match text {
-            Ok(text) => self.sources.load(text).map_err(|refused| refused.to_string()),
+            Ok(text) => self.sources.load(text).map_err(|refused| refused.sentence()),
             Err(io::ErrorKind::NotFound) => Err(format!("cannot read {}: it is gone", self.sources.name())),
             Err(kind) => Err(format!("cannot read {}: {kind}", self.sources.name())),
         };

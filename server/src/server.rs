@@ -39,6 +39,7 @@ use crate::commands;
 use crate::environment::Environment;
 use crate::runtime;
 use crate::settings::Sources;
+use crate::termination::Termination;
 use crate::tool::{BadTool, CpuTool, RegisteredTool, Tool};
 
 /// A server that is ready to be started.
@@ -225,7 +226,8 @@ impl Builder {
     pub fn run(self) -> ExitCode {
         match runtime::build() {
             Ok(runtime) => {
-                let code = commands::ended(runtime.block_on(self.serve()));
+                let termination = Termination::of(&self.sources.environment);
+                let code = commands::ended(runtime.block_on(self.serve()), &termination);
                 // A thread may still be waiting for a line of input that never comes.
                 runtime.shutdown_timeout(std::time::Duration::ZERO);
                 code

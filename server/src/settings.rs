@@ -79,6 +79,21 @@ pub struct Loaded {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub Vec<Problem>);
 
+impl Refused {
+    /// The first problems, in one line.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        const SHOWN: usize = 3;
+        let mut shown: Vec<_> = self.0.iter().take(SHOWN).map(Problem::sentence).collect();
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => {}
+            1 => shown.push("and 1 more problem".to_owned()),
+            more => shown.push(format!("and {more} more problems")),
+        }
+        shown.join("; ")
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
@@ -161,7 +176,7 @@ impl Sources {
         })
     }
 
-    /// What is wrong, blamed on where the value comes from: a flag, a variable, or a place in the file.
+    /// What is wrong, blamed on where the value comes from: a flag, or what the document says.
     fn blamed(&self, violation: &Violation, document: &Document) -> Vec<Problem> {
         let at = |path: &str| violation.path == mcp_server_config::Path::of(path);
         let elsewhere = |origin: &str, path| Problem {
@@ -179,12 +194,7 @@ impl Sources {
         if let Some((flag, ..)) = flags.iter().find(|(_, path, given)| *given && at(path)) {
             return vec![elsewhere(flag, mcp_server_config::Path::root())];
         }
-        let variable = mcp_server_config::env::names()
-            .find(|(name, path)| at(path) && self.environment.get(name).is_some());
-        match variable {
-            Some((name, _)) => vec![elsewhere("environment", mcp_server_config::Path::root().key(name))],
-            None => document.problems(std::slice::from_ref(violation)),
-        }
+        document.problems(std::slice::from_ref(violation))
     }
 
     /// Declared tools that are called as one of the program's.

@@ -72,6 +72,12 @@ impl Board {
         &self.config
     }
 
+    /// How every part fares.
+    #[must_use]
+    pub fn health(&self) -> &Registry {
+        &self.health
+    }
+
     pub fn change(&self, change: impl FnOnce(&mut ConfigState)) {
         change(&mut self.config.0.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -26,6 +26,8 @@ pub const HEALTH_PATH: &str = "/health";
 pub const READY_PATH: &str = "/ready";
 /// Metrics in the Prometheus text format.
 pub const METRICS_PATH: &str = "/metrics";
+/// What of the server fails, as JSON; asked with `since` and `wait`, it answers when that changes.
+pub const TROUBLES_PATH: &str = "/troubles";
 /// Everything the server knows of itself, as JSON.
 pub const STATUS_PATH: &str = "/status";
 

@@ -125,11 +125,16 @@ const ALIASES: &[(&str, &str, Kind)] = &[
 /// Allows programs to be run. It is no setting: a configuration cannot allow itself what only whoever starts the process may.
 pub const ALLOW_COMMANDS: &str = "MCP_ALLOW_COMMANDS";
 
+/// Names the file for the last word of a process that cannot start; no setting either.
+pub const TERMINATION_LOG: &str = "MCP_TERMINATION_LOG";
+
 /// What the environment says.
 #[derive(Debug, Default)]
 pub struct Overlay {
     /// Settings, in the shape of the file.
     pub value: Value,
+    /// Where the settings come from: the path of each, with the name of its variable.
+    pub from: Vec<(Path, String)>,
     /// Variables that look like ours and are not: a misspelling, perhaps.
     pub unknown: Vec<String>,
 }
@@ -145,7 +150,7 @@ pub fn names() -> impl Iterator<Item = (String, &'static str)> {
 /// # Errors
 /// One violation for each variable whose text does not fit its setting.
 pub fn overlay(variables: impl IntoIterator<Item = (String, String)>) -> Result<Overlay, Vec<Violation>> {
-    let mut overlay = Overlay { value: Value::Object(Map::new()), unknown: Vec::new() };
+    let mut overlay = Overlay { value: Value::Object(Map::new()), ..Overlay::default() };
     let mut violations = Vec::new();
     let mut ours: Vec<_> =
         variables.into_iter().filter(|(name, text)| is_ours(name) && !text.is_empty()).collect();
@@ -159,7 +164,13 @@ pub fn overlay(variables: impl IntoIterator<Item = (String, String)>) -> Result<
             continue;
         };
         match read(kind, &name, &text) {
-            Ok(value) => set(&mut overlay.value, &Path::of(path), value),
+            Ok(value) => {
+                let path = Path::of(path);
+                set(&mut overlay.value, &path, value);
+                // Of two names for one setting the later one wins.
+                overlay.from.retain(|(other, _)| *other != path);
+                overlay.from.push((path, name));
+            }
             Err(message) => violations.push(Violation { path: Path::root().key(name), message }),
         }
     }
@@ -171,6 +182,9 @@ fn is_ours(name: &str) -> bool {
     name.starts_with("MCP_")
         && !name.starts_with("MCP_OPERATOR_")
         && name != ALLOW_COMMANDS
+        && name != TERMINATION_LOG
+        // What programs of the documentation call the address of a server.
+        && name != "MCP_URL"
         && !name.starts_with("MCP_SERVICE_")
         && !name.starts_with("MCP_PORT")
 }

@@ -13,6 +13,7 @@ use crate::{
     validate,
 };
 
+mod blame;
 mod nearest;
 mod referred;
 mod switches;
@@ -89,6 +90,14 @@ pub struct Problem {
     pub excerpt: Option<String>,
 }
 
+impl Problem {
+    /// What is wrong and where, in one line: without the line of the text.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        Self { excerpt: None, ..self.clone() }.to_string()
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.origin)?;
@@ -121,11 +130,12 @@ pub fn load(
     let source = Source::read(origin)?;
     let Modern { mut value, renamed, mut notes, wrong } = compat::modernise(source.config.clone());
     let mut problems = source.problems(&wrong);
-    let source = Source { renamed, ..source };
+    let mut source = Source { renamed, ..source };
     let mut wrong = switches::read(&mut value, source.is_resource());
     match env::overlay(environment) {
         Ok(overlay) => {
             env::merge(&mut value, overlay.value);
+            source.variables = overlay.from;
             notes.extend(
                 overlay.unknown.into_iter().map(|name| {
                     format!("the environment variable {name} means nothing here; is it misspelt?")
@@ -212,6 +222,8 @@ struct Source {
     /// What the Secrets beside a manifest hold.
     secrets: referred::Secrets,
     renamed: Vec<(Path, Path)>,
+    /// Settings that the environment made, each with the name of its variable.
+    variables: Vec<(Path, String)>,
 }
 
 impl Source {
@@ -226,6 +238,7 @@ impl Source {
             resource_name: None,
             secrets: referred::Secrets::new(),
             renamed: Vec::new(),
+            variables: Vec::new(),
         };
         let lower = origin.name.to_ascii_lowercase();
         let yaml = lower.ends_with(".yaml") || lower.ends_with(".yml");
@@ -332,6 +345,9 @@ impl Source {
     }
 
     fn problem(&self, violation: &Violation) -> Problem {
+        if let Some(problem) = self.of_variable(violation) {
+            return problem;
+        }
         let written = compat::written_as(&self.renamed, &violation.path);
         let path = self.base.join(&written);
         let position = self.tree.as_ref().map(|tree| tree.locate(&path));

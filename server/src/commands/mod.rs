@@ -17,6 +17,7 @@ use crate::environment::Environment;
 use crate::reload::{chain, refused};
 use crate::server::Program;
 use crate::settings::{self, Flags, Sources};
+use crate::termination::Termination;
 
 mod health;
 mod keys;
@@ -70,22 +71,27 @@ async fn serve(arguments: Serve, environment: Environment) -> ExitCode {
         ..Sources::default()
     };
     let via = if arguments.stdio { Via::Stdio } else { Via::Http };
-    ended(app::serve(sources, via, Program::default()).await)
+    let termination = Termination::of(&sources.environment);
+    ended(app::serve(sources, via, Program::default()).await, &termination)
 }
 
-/// The exit code of a server, with a word on standard error where it did not start.
-pub(crate) fn ended(served: Result<u8, StartError>) -> ExitCode {
-    match served {
-        Ok(code) => ExitCode::from(code),
-        Err(StartError::Config(problems)) => {
-            say(&refused(&problems));
-            ExitCode::from(2)
+/// The exit code of a server. Where it did not start, standard error says why, the cause on the last line, and so does the
+/// termination message.
+pub(crate) fn ended(served: Result<u8, StartError>, termination: &Termination) -> ExitCode {
+    let error = match served {
+        Ok(code) => return ExitCode::from(code),
+        Err(error) => error,
+    };
+    let cause = match &error {
+        StartError::Config(problems) => {
+            say(&format!("{problems}\n"));
+            problems.sentence()
         }
-        Err(error) => {
-            say(&format!("mcp-server: cannot start: {}: {}", error.component(), chain(&error)));
-            ExitCode::from(error.exit_code())
-        }
-    }
+        error => chain(error),
+    };
+    termination.leave(&cause);
+    say(&format!("mcp-server: cannot start: {}: {cause}", error.component()));
+    ExitCode::from(error.exit_code())
 }
 
 fn check_config(file: PathBuf, environment: Environment, allow_commands: bool) -> ExitCode {

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::process::{ANY_ADMIN_PORT, Served, run, status, stderr, stdout};
+use crate::process::{ANY_ADMIN_PORT, Served, program, run, status, stderr, stdout};
 
 /// Starts a server that is not going to serve.
 fn refused(home: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
@@ -99,4 +99,79 @@ fn a_secret_that_a_tool_lacks_is_known_before_anybody_calls_it() {
     assert!(message.contains("tool ask, header authorization: cannot read token"), "{shown:#}");
     fs::write(home.path().join("token"), "secret").unwrap();
     assert_eq!(status(&served)["components"]["tools"]["health"], "Healthy");
+}
+
+/// Serves with these variables and this configuration, which cannot be served, and returns the exit code, what standard error
+/// says and the termination message.
+fn last_words(config: &serde_json::Value, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let home = tempfile::tempdir().unwrap();
+    let message = home.path().join("termination-log");
+    fs::write(home.path().join("production.json"), config.to_string()).unwrap();
+    fs::write(&message, "").unwrap();
+    let output = program(home.path())
+        .args([
+            "serve",
+            "--config",
+            "production.json",
+            "--address",
+            "127.0.0.1:0",
+            "--admin-address",
+            ANY_ADMIN_PORT,
+        ])
+        .env("MCP_TERMINATION_LOG", &message)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    (output.status.code(), stderr(&output), fs::read_to_string(message).unwrap())
+}
+
+#[test]
+fn the_cause_of_a_failed_start_is_the_last_line_and_the_termination_message() {
+    let tool = json!({"name": "a", "text": "x"});
+    let tools = [&tool];
+    for (config, code, cause) in [
+        (json!({"tools": [{"name": "a b", "text": "x"}]}), 2, "production.json:1:12: tools[0].name: "),
+        (
+            json!({"auth": {"apiKeys": {"file": "none.json"}}, "tools": tools}),
+            4,
+            "none.json does not exist; make it with",
+        ),
+        (
+            json!({"auth": {"mode": "Disabled"}, "stateKeys": [{"env": "NONE"}], "tools": tools}),
+            4,
+            "the secret stateKeys[0] cannot be had: the environment variable NONE is not set",
+        ),
+    ] {
+        let (exit, told, message) = last_words(&config, &[]);
+        assert_eq!(exit, Some(code), "{told}");
+        assert!(message.starts_with(cause), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        let last = told.lines().last().unwrap();
+        assert!(last.starts_with("mcp-server: cannot start: ") && last.ends_with(&message), "{told}");
+    }
+}
+
+#[test]
+fn all_problems_are_counted_in_the_termination_message() {
+    let tools: Vec<_> = (0..5).map(|index| json!({"name": format!("{index} x"), "text": "x"})).collect();
+    let (_, told, message) = last_words(&json!({"tools": tools}), &[]);
+    assert!(message.contains("tools[2].name") && message.ends_with("; and 2 more problems"), "{message}");
+    assert!(told.contains("tools[4].name"), "{told}");
+}
+
+#[test]
+fn a_variable_s_mistake_names_the_variable_and_no_place_in_the_file() {
+    let config = json!({"tools": [{"name": "a", "text": "x"}], "auth": {"mode": "Disabled"}});
+    for (name, value, said) in [
+        ("MCP_LOGGING_LEVEL", "loud", "\"loud\" is not one of"),
+        ("MCP_PERFORMANCE_REQUEST_TIMEOUT", "soon", "\"soon\" is not a duration"),
+        ("MCP_PERFORMANCE_MAX_CONCURRENT_REQUESTS", "0", "must be"),
+        ("MCP_AUTH_OAUTH2_CLOCK_SKEW", "1s", "auth.oauth2.issuer: "),
+        ("MCP_HTTP_ALLOWED_HOSTS", "a b", "http.allowedHosts[0]: "),
+    ] {
+        let (code, told, message) = last_words(&config, &[(name, value)]);
+        assert_eq!(code, Some(2), "{name}: {told}");
+        assert!(message.contains(&format!("environment: {name}: {said}")), "{message}");
+        assert!(!message.contains("production.json"), "{message}");
+    }
 }
