@@ -53,6 +53,9 @@ pub mod annotations {
     /// On pods, never on the template: hash of the configuration last announced to the kubelet. A changed
     /// annotation makes the kubelet refresh the mounted ConfigMap at once.
     pub const CONFIG_HASH: &str = "mcp-operator.dev/config-hash";
+    /// On the ConfigMap: what the pods were last validly made of besides the configuration, as JSON. A resource that
+    /// breaks rules is kept up from it.
+    pub const LAST_VALID: &str = "mcp-operator.dev/last-valid";
     /// Prefix of all of them; users may not set annotations or labels below it.
     pub const PREFIX: &str = "mcp-operator.dev/";
 }

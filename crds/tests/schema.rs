@@ -244,7 +244,7 @@ fn names_and_columns() {
         of.filter_map(|column| column["name"].as_str()).collect()
     };
     assert_eq!(shown(false), ["Ready", "Replicas", "Status", "URL", "Age"]);
-    assert_eq!(shown(true), ["Reason", "Message", "Image"]);
+    assert_eq!(shown(true), ["Image", "Key"]);
     let scale = &version["subresources"]["scale"];
     assert_eq!(scale["labelSelectorPath"], ".status.selector");
 }

@@ -15,6 +15,7 @@ use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::operator::Operator;
 use crate::readiness::Readiness;
+use crate::reports::Http;
 use crate::{client, gauges, shutdown, telemetry};
 
 /// How long reconciles under way may go on after the signal. With what follows, the process is gone in five seconds.
@@ -81,6 +82,7 @@ pub async fn run(args: RunArgs) -> Result<(), Error> {
         events: events.clone(),
         namespaces,
         concurrency: args.concurrency,
+        ask: Arc::new(Http::default()),
     }
     .start(&stop);
     readiness.done("operator");

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use kube::Client;
 use kube::core::{DeserializeGuard, ObjectMeta};
 use mcp_crds::v1alpha1::McpServer;
-use mcp_desired::Settings;
+use mcp_desired::{LastValid, Settings};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -24,10 +24,11 @@ use crate::metrics::Metrics;
 use crate::operator::Operator;
 use crate::pods::Pods;
 use crate::readiness::Readiness;
-use crate::reconcile::apply::key::Witness;
+use crate::reconcile::apply::key::State;
 use crate::reconcile::complaints::Complaints;
 use crate::reconcile::conflicts::Conflicts;
 use crate::reconcile::status::Statuses;
+use crate::reports::Reports;
 use crate::watch::{Failures, Subject};
 
 /// An McpServer that may be unreadable: one stored by another version of the definition must not end the watch of all.
@@ -48,11 +49,13 @@ pub struct Context {
     /// Names that were taken when we last looked.
     pub conflicts: ByUid<Conflicts>,
     /// What is known of the generated keys beside what the ConfigMaps say.
-    pub keys: ByUid<Witness>,
+    pub keys: ByUid<State>,
     /// Uids of pods for whose sake a missing key was already thought of.
     pub stuck: ByUid<HashSet<String>>,
     /// Marks of changed ConfigMaps of which the pods have not been told: a change outlives a pass whose answer was lost.
     pub nudges: ByUid<String>,
+    /// What resources that break rules are kept up from.
+    pub last_valid: ByUid<Arc<LastValid>>,
     /// What the kubelet complained of when we last looked.
     pub complaints: ByUid<Complaints>,
     /// Failed attempts in a row.
@@ -67,6 +70,8 @@ pub struct Context {
     pub permits: Arc<Semaphore>,
     /// What ails the watches.
     pub failures: Failures,
+    /// What serving pods say of themselves.
+    pub reports: Arc<Reports>,
 }
 
 impl std::fmt::Debug for Context {
@@ -142,7 +147,12 @@ impl Caches {
 
 impl Context {
     /// The context of one controller of this operator.
-    pub fn new(operator: &Operator, namespace: Option<String>, permits: &Arc<Semaphore>) -> Self {
+    pub fn new(
+        operator: &Operator,
+        namespace: Option<String>,
+        permits: &Arc<Semaphore>,
+        held: &Arc<Semaphore>,
+    ) -> Self {
         Self {
             client: operator.client.clone(),
             namespace,
@@ -153,6 +163,7 @@ impl Context {
             keys: ByUid::default(),
             stuck: ByUid::default(),
             nudges: ByUid::default(),
+            last_valid: ByUid::default(),
             complaints: ByUid::default(),
             attempts: ByUid::default(),
             events: operator.events.clone(),
@@ -160,6 +171,7 @@ impl Context {
             readiness: operator.readiness.clone(),
             permits: Arc::clone(permits),
             failures: Failures::default(),
+            reports: Reports::new(Arc::clone(&operator.ask), Arc::clone(held)),
         }
     }
 
@@ -183,6 +195,7 @@ impl Context {
             self.keys.forget(uid);
             self.stuck.forget(uid);
             self.nudges.forget(uid);
+            self.last_valid.forget(uid);
             self.complaints.forget(uid);
         }
     }
@@ -195,6 +208,7 @@ impl Context {
         self.keys.retain(living);
         self.stuck.retain(living);
         self.nudges.retain(living);
+        self.last_valid.retain(living);
         self.complaints.retain(living);
     }
 }

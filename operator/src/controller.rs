@@ -73,6 +73,7 @@ pub fn run(
             owners(&child)
         })
         .watches_stream(pods(&cx), |child| owners(&child))
+        .watches_stream(reports(&cx), |child| owners(&child))
         .graceful_shutdown_on(stop.cancelled_owned());
     let running = controller
         .run(guard::reconcile, |object, error, cx| guard::error_policy(&object, error, &cx), cx)
@@ -129,12 +130,19 @@ where
 
 /// The watch of the pods.
 fn pods(cx: &Context) -> impl Stream<Item = Result<Trigger, watcher::Error>> + Send + 'static {
-    let pods = Arc::clone(&cx.caches.pods);
+    let (pods, reports) = (Arc::clone(&cx.caches.pods), Arc::clone(&cx.reports));
     events::<Pod>(cx, "Pods", Config::default().labels(labels::OURS)).filter_map(move |event| {
         let event = watch::map(event, |object| read(object, "Pods"));
+        reports.observe(&event);
         let changed = pods.observe(event.modify(|pod| trim::pod(pod, labels::NUDGE)));
         std::future::ready(changed.map(|pod| Ok(trigger(pod.meta()))))
     })
+}
+
+/// Pods that say something else of themselves than before.
+fn reports(cx: &Context) -> impl Stream<Item = Result<Trigger, watcher::Error>> + Send + 'static {
+    let changes = cx.reports.changes();
+    futures::stream::iter(changes).flatten().map(|meta| Ok(trigger(&meta)))
 }
 
 fn trigger(meta: &ObjectMeta) -> Trigger {

@@ -25,6 +25,7 @@ pub mod random;
 pub mod readiness;
 pub mod reconcile;
 pub mod render;
+pub mod reports;
 pub mod shutdown;
 pub mod starting;
 pub mod telemetry;

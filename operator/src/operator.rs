@@ -15,6 +15,7 @@ use crate::controller::{self, Servers};
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::reports::{self, Ask};
 
 /// What an operator is made of.
 pub struct Operator {
@@ -32,6 +33,8 @@ pub struct Operator {
     pub namespaces: Vec<String>,
     /// How many objects are reconciled at the same time, at most.
     pub concurrency: u16,
+    /// How pods are asked what fails in them.
+    pub ask: Arc<dyn Ask>,
 }
 
 impl std::fmt::Debug for Operator {
@@ -57,6 +60,7 @@ impl std::fmt::Debug for Running {
 impl Operator {
     /// Wires everything up. No request is made before [`Running::work`] is awaited.
     pub fn start(self, stop: &CancellationToken) -> Running {
+        let held = reports::held();
         let permits = Arc::new(Semaphore::new(usize::from(self.concurrency)));
         let scopes: Vec<Option<String>> = if self.namespaces.is_empty() {
             vec![None]
@@ -66,7 +70,7 @@ impl Operator {
         let mut controllers = Vec::new();
         let work = FuturesUnordered::new();
         for namespace in scopes {
-            let cx = Arc::new(Context::new(&self, namespace, &permits));
+            let cx = Arc::new(Context::new(&self, namespace, &permits, &held));
             let (servers, running) = controller::run(Arc::clone(&cx), self.concurrency, stop.clone());
             controllers.push((cx, servers));
             work.push(running);

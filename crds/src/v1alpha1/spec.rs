@@ -49,24 +49,17 @@ use super::{McpServerStatus, PodOptions, Probes, Rollout, Runtime, ServiceOption
         description = "Where the server answers inside the cluster."
     ),
     printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "The reason of the condition Ready.",
-        priority = 1
-    ),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
-        description = "The message of the condition Ready: what is going on, in full.",
-        priority = 1
-    ),
-    printcolumn(
         name = "Image",
         type_ = "string",
         json_path = ".status.image",
         description = "The image that the pods run.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Key",
+        type_ = "string",
+        json_path = ".status.apiKeySecret",
+        description = "The Secret with the generated API key.",
         priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),

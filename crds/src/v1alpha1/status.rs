@@ -43,15 +43,20 @@ pub struct McpServerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub config_hash: Option<String>,
+    /// SHA-256 of what the operator keeps of the last valid spec in the ConfigMap, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_valid_hash: Option<String>,
     /// Name of the Secret with the generated API key, when the operator made one. Example: hello-api-key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub api_key_secret: Option<String>,
-    /// What is going on, in at most 100 characters; the condition Ready has all of it. Example: Serving 1 tool on 1 pod.
+    /// What is going on, in at most 56 characters; the conditions have all of it. Example: Serving 1 tool on 1 pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub summary: Option<String>,
-    /// What is so and why, one entry for each type: Ready, Available, Reconciling, Stalled, Paused.
+    /// What is so and why, one entry for each type: Ready, Available, Reconciling, Stalled,
+    /// Degraded, Paused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -5,7 +5,8 @@ use mcp_crds::{McpServerStatus, v1alpha1::Condition};
 use crate::{
     Reason,
     objects::{Change, ChangeKind},
-    status::ready,
+    reason::condition,
+    status::{condition_of, ready},
 };
 
 /// What happened.
@@ -91,9 +92,25 @@ pub fn events(old: Option<&McpServerStatus>, new: &McpServerStatus, changes: &[C
             events.push(Event { kind, note: note(&format!("{verb} {}", children.join(", "))) });
         }
     }
+    events.extend(degradation(
+        old.and_then(|old| condition_of(old, condition::DEGRADED)),
+        condition_of(new, condition::DEGRADED),
+    ));
     let now = ready(new);
     events.extend(now.and_then(|now| transition(old.and_then(ready), now)));
     events
+}
+
+/// What pods say fails, when they say it first, and when it has ended. More or fewer of them saying so is no event.
+fn degradation(before: Option<&Condition>, now: Option<&Condition>) -> Option<Event> {
+    match (before, now) {
+        (Some(before), Some(now)) if before.reason == now.reason => None,
+        (_, Some(now)) => Some(Event { kind: EventKind::Degraded, note: note(&now.message) }),
+        (Some(_), None) => {
+            Some(Event { kind: EventKind::Recovered, note: "No pod reports a failure any more".to_owned() })
+        }
+        (None, None) => None,
+    }
 }
 
 fn transition(before: Option<&Condition>, now: &Condition) -> Option<Event> {

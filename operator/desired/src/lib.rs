@@ -11,6 +11,7 @@ pub mod events;
 #[cfg(test)]
 mod fixtures;
 pub mod labels;
+pub mod last_valid;
 pub mod names;
 pub mod objects;
 pub mod observed;
@@ -27,9 +28,10 @@ pub mod validate;
 
 pub use diff::{Difference, difference, needs_apply};
 pub use events::{Event, EventKind, events};
+pub use last_valid::LastValid;
 pub use names::Names;
 pub use objects::{Change, ChangeKind, Objects, Settings, objects};
-pub use observed::{Observed, Taken, Warning};
+pub use observed::{Observed, PodReport, Taken, Trouble, Warning};
 pub use reason::Reason;
 pub use render::to_yaml;
 pub use secret::ApiKeySecret;

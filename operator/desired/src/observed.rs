@@ -26,6 +26,25 @@ pub struct Observed {
     pub taken: Vec<Taken>,
     /// What the kubelet complained of in events, as far as anybody looked; the newest first.
     pub warnings: Vec<Warning>,
+    /// What pods say of themselves, as far as they were asked; those that have nothing to say are left out.
+    pub reports: Vec<PodReport>,
+}
+
+/// What one pod says that fails in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodReport {
+    /// Name of the pod.
+    pub pod: String,
+    pub troubles: Vec<Trouble>,
+}
+
+/// A part of a server that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// As in the server's `/status`. Example: auth.
+    pub part: String,
+    /// One line.
+    pub message: String,
 }
 
 /// A child's name that somebody else has: it is reported, never overwritten.

@@ -137,6 +137,7 @@ pub mod condition {
     pub const RECONCILING: &str = "Reconciling";
     pub const STALLED: &str = "Stalled";
     pub const PAUSED: &str = "Paused";
+    pub const DEGRADED: &str = "Degraded";
 }
 
 /// Reasons of the conditions besides `Ready` and `Stalled`.
@@ -147,5 +148,9 @@ pub mod word {
     pub const UPDATING: &str = "Updating";
     pub const ROLLING_OUT: &str = "RollingOut";
     pub const RETRYING: &str = "Retrying";
+    pub const KEYS_REFUSED: &str = "KeysRefused";
+    pub const CONFIG_REFUSED: &str = "ConfigRefused";
+    pub const TOOLS_FAILING: &str = "ToolsFailing";
+    pub const COMPONENT_FAILING: &str = "ComponentFailing";
     pub const PAUSED: &str = "Paused";
 }

@@ -194,7 +194,7 @@ fn drain_timeout(spec: &McpServerSpec) -> Duration {
         .unwrap_or_else(|| Duration::from_millis(longest_call.as_millis() + DRAIN_MARGIN.as_millis()))
 }
 
-fn grace_period_seconds(config: &ServerConfig) -> i64 {
+pub(crate) fn grace_period_seconds(config: &ServerConfig) -> i64 {
     let shutdown = &config.process.shutdown;
     let drain = shutdown.delay().as_millis()
         + shutdown.timeout(config.service.performance.request_timeout()).as_millis();

@@ -13,9 +13,9 @@ use mcp_crds::v1alpha1::McpServer;
 use mcp_desired::{Change, ChangeKind, Objects, Observed, Taken, needs_apply};
 
 use self::child::Step;
+use self::key::Key;
 use crate::context::Context;
 use crate::error::Error;
-use crate::reconcile::conflicts;
 
 /// Whose children are written.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct Owner<'a> {
     pub uid: &'a str,
     /// Its generation.
     pub generation: i64,
+    /// The Secret with the generated key, as far as its status says.
+    pub api_key_secret: Option<&'a str>,
     /// Whether all children of this generation have been there before: a missing one was then deleted by somebody.
     pub complete: bool,
 }
@@ -37,6 +39,7 @@ impl<'a> Owner<'a> {
             namespace: server.metadata.namespace.as_deref().unwrap_or_default(),
             uid: server.metadata.uid.as_deref().unwrap_or_default(),
             generation: server.metadata.generation.unwrap_or_default(),
+            api_key_secret: server.status.as_ref().and_then(|status| status.api_key_secret.as_deref()),
             complete: server.status.as_ref().is_some_and(|status| {
                 status.config_hash.is_some() && status.observed_generation == server.metadata.generation
             }),
@@ -60,8 +63,8 @@ pub struct Report {
 /// Makes the children what they should be.
 ///
 /// The order is a decision: what a pod uses comes before the pods. The ServiceAccount, for without it no pod is admitted; the Secret
-/// before the ConfigMap, because the ConfigMap names it as an owner; both before the pods that mount them; the Service, so that the name
-/// resolves when the first pod answers; the Deployment last.
+/// before the ConfigMap, because the ConfigMap names it as an owner (and is marked before a Secret is written, see [`key`]); both before
+/// the pods that mount them; the Service, so that the name resolves when the first pod answers; the Deployment last.
 pub async fn apply(
     wanted: Objects,
     config_hash: &str,
@@ -81,15 +84,27 @@ pub async fn apply(
 
     let mut new_key = false;
     let mut known = true;
+    let mut before = None;
     if let Some(api_key) = &api_key {
-        match key::ensure(api_key, observed.config_map.as_deref(), &observed.pods, owner, cx).await {
-            Ok((witness, created)) => {
-                witness.write(&mut config_map);
+        match key::ensure(api_key, &config_map, observed, owner, cx).await {
+            Ok(Key::There { state, created, marked }) => {
+                state.write(&mut config_map);
                 new_key = created;
+                before = marked;
                 if created {
                     pass.wrote("Secret", api_key.name(), pass.missing());
                 }
-                pass.report.again = key::look_again(&witness, &observed.pods);
+                pass.report.again = key::look_again(&state, &observed.pods);
+            }
+            Ok(Key::Taken(taken)) => {
+                key::State::Taken.write(&mut config_map);
+                pass.grounds = false;
+                pass.report.taken.push(taken);
+            }
+            Ok(Key::NoRecord(taken)) => {
+                known = false;
+                pass.grounds = false;
+                pass.report.taken.push(taken);
             }
             Err(error) => {
                 known = false;
@@ -106,6 +121,9 @@ pub async fn apply(
         }
         let step = child::apply(config_map.clone(), &caches.config_maps, owner, cx).await;
         let done = step.is_ok();
+        // Two writes of one pass are one change.
+        let step =
+            step.map(|step| if matches!(step, Step::Taken(_)) { step } else { before.unwrap_or(step) });
         pass.ground(&config_map, observed.config_map.as_deref(), step);
         if done && let Some(mark) = cx.nudges.get(owner.uid) {
             nudge::nudge(&observed.pods, &mark, owner, cx).await;
@@ -126,8 +144,8 @@ pub async fn apply(
     if report.taken.is_empty() {
         cx.conflicts.forget(owner.uid);
     } else {
-        report.again =
-            Some(report.again.map_or(conflicts::LOOK_AGAIN, |again| again.min(conflicts::LOOK_AGAIN)));
+        let again = cx.conflicts.with(owner.uid, |seen| seen.again());
+        report.again = [report.again, Some(again)].into_iter().flatten().min();
     }
     report
 }
@@ -137,7 +155,10 @@ pub fn differs(wanted: &Objects, observed: &Observed) -> bool {
     let Objects { service_account, config_map, api_key, service, deployment } = wanted;
     let missing_or_other = |live: Option<bool>| live.unwrap_or(true);
     let keyless = api_key.as_ref().is_some_and(|api_key| {
-        observed.config_map.as_deref().is_none_or(|live| key::Witness::read(live, api_key.name()).is_none())
+        observed
+            .config_map
+            .as_deref()
+            .is_none_or(|live| !key::State::read(live, api_key.name()).is_some_and(|state| state.is_ours()))
     });
     keyless
         || service_account.as_ref().is_some_and(|wanted| {

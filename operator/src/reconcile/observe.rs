@@ -40,6 +40,7 @@ pub fn cached(server: &McpServer, cx: &Context, taken: Vec<Taken>) -> Observed {
         pods: caches.pods.of(&Key::new(namespace, name)),
         taken,
         warnings: complaints::known(uid, cx),
+        reports: cx.reports.of(&Key::new(namespace, name)),
     }
 }
 

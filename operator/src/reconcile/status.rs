@@ -140,7 +140,7 @@ fn is_news(old: Option<&McpServerStatus>, new: &McpServerStatus) -> bool {
         status.conditions.iter().find(|condition| condition.type_ == type_).map(|found| found.status.clone())
     };
     old.observed_generation != new.observed_generation
-        || [condition::READY, condition::STALLED, condition::PAUSED]
+        || [condition::READY, condition::STALLED, condition::PAUSED, condition::DEGRADED]
             .iter()
             .any(|type_| state(old, type_) != state(new, type_))
 }

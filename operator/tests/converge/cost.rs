@@ -10,7 +10,7 @@ use crate::world::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_new_resource_costs_one_write_a_child_and_at_most_three_of_its_status() {
+async fn a_new_resource_costs_one_write_a_child_one_mark_and_at_most_three_of_its_status() {
     let fake = Fake::new();
     let run = Run::start(&fake);
     until("ready", || run.readiness.check().is_ok()).await;
@@ -28,6 +28,7 @@ async fn a_new_resource_costs_one_write_a_child_and_at_most_three_of_its_status(
         children,
         [
             "apply serviceaccounts hello-mcp",
+            "apply configmaps hello-config",
             "create secrets hello-api-key",
             "apply configmaps hello-config",
             "apply services hello",
@@ -35,7 +36,7 @@ async fn a_new_resource_costs_one_write_a_child_and_at_most_three_of_its_status(
         ]
     );
     assert!(statuses.len() <= 3, "{statuses:?}");
-    assert_eq!(reads(&requests).len(), 4, "one look for each name that an apply could adopt");
+    assert_eq!(reads(&requests).len(), 5, "one look for each name that an apply could adopt");
     assert_eq!(ready(&fake, "hello"), "True/Ready");
     run.stop().await;
 }
@@ -98,7 +99,12 @@ async fn a_changed_configuration_nudges_each_pod_once_and_a_new_key_does_too() {
     let written = writes(&requests(&fake).await);
     assert_eq!(
         written,
-        ["create secrets hello-api-key", "apply configmaps hello-config", "patch pods hello-0"]
+        [
+            "apply configmaps hello-config",
+            "create secrets hello-api-key",
+            "apply configmaps hello-config",
+            "patch pods hello-0"
+        ]
     );
     run.stop().await;
 }

@@ -15,7 +15,7 @@ pub(crate) type Id = (String, String, String);
 /// A request as it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// `get`, `list`, `watch`, `apply`, `patch`, `create`; `apply-status` for the status.
+    /// `get`, `list`, `watch`, `apply`, `patch`, `create`; `apply-status` for the status, `trial` for a dry run of `create`.
     pub(crate) verb: &'static str,
     /// As in `deployments`.
     pub(crate) resource: String,
@@ -28,7 +28,7 @@ pub(crate) struct Request {
 impl Request {
     /// Whether it asks for a change; events tell of changes, and do not count.
     pub(crate) fn is_write(&self) -> bool {
-        !matches!(self.verb, "get" | "list" | "watch") && self.resource != "events"
+        !matches!(self.verb, "get" | "list" | "watch" | "trial") && self.resource != "events"
     }
 }
 

@@ -93,10 +93,7 @@ async fn whichever_write_is_cut_the_next_passes_converge() {
                 objects.iter_mut().chain(&mut reference).filter(|object| object["kind"] == "ConfigMap")
             {
                 object["metadata"].as_object_mut().unwrap().remove("ownerReferences");
-                object["metadata"]["annotations"]
-                    .as_object_mut()
-                    .unwrap()
-                    .remove("mcp-operator.dev/api-key-found");
+                object["metadata"]["annotations"].as_object_mut().unwrap().remove("mcp-operator.dev/api-key");
             }
             let differs = objects.iter().zip(&reference).find(|(is, should)| is != should);
             assert_eq!(differs, None, "write {cut} met {fault:?}, killed: {kill}");

@@ -45,6 +45,7 @@ impl Fake {
             ("GET", true) if query.get("watch").is_some_and(|watch| watch == "true") => "watch",
             ("GET", true) => "list",
             ("GET", false) => "get",
+            ("POST", _) if query.get("dryRun").is_some_and(|run| run == "All") => "trial",
             ("POST", _) => "create",
             ("PATCH", _) if status => "apply-status",
             ("PATCH", _) if apply => "apply",
@@ -59,7 +60,7 @@ impl Fake {
             verb,
             resource: path.resource.clone(),
             namespace: path.namespace.clone(),
-            name: if verb == "create" { id_of("", &body).2 } else { path.name.clone() },
+            name: if matches!(verb, "create" | "trial") { id_of("", &body).2 } else { path.name.clone() },
         };
         let fault = self.count(&counted);
         if let Some(Fault::Refuse(code)) = fault {
@@ -72,6 +73,10 @@ impl Fake {
             "get" => self
                 .get(&path.resource, &path.namespace, &path.name)
                 .ok_or_else(|| (404, "NotFound", format!("{} \"{}\" not found", path.resource, path.name))),
+            "trial" => match self.get(&path.resource, &path.namespace, &counted.name) {
+                Some(_) => Err((409, "AlreadyExists", format!("{} already exists", counted.name))),
+                None => Ok(body),
+            },
             "create" => {
                 let mut body = body;
                 body["metadata"]["namespace"] = json!(path.namespace);

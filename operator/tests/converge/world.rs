@@ -1,12 +1,17 @@
 //! A cluster in memory with the operator in it, and what the rest of a cluster would do.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use mcp_desired::Settings;
 use mcp_operator::events::Events;
 use mcp_operator::metrics::Metrics;
 use mcp_operator::operator::{Operator, Running};
 use mcp_operator::readiness::Readiness;
+use mcp_operator::reports::{Answer, Ask};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -31,6 +36,10 @@ impl Run {
     }
 
     pub(crate) fn start_in(fake: &Fake, namespaces: &[&str]) -> Self {
+        Self::start_asking(fake, namespaces, &(Arc::new(Nobody) as Arc<dyn Ask>))
+    }
+
+    pub(crate) fn start_asking(fake: &Fake, namespaces: &[&str], ask: &Arc<dyn Ask>) -> Self {
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
         let metrics = Metrics::register(&Registry::new()).unwrap();
         let (events, publishing) = Events::start(fake.client(), metrics.events.clone());
@@ -45,6 +54,7 @@ impl Run {
             events,
             namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
             concurrency: 4,
+            ask: Arc::clone(ask),
         };
         let Running { work, controllers } = operator.start(&stop);
         let work = tokio::spawn(async move {
@@ -67,6 +77,15 @@ impl Run {
         self.publishing.abort();
         let _ = self.work.await;
         let _ = self.publishing.await;
+    }
+}
+
+/// Pods that cannot be reached.
+struct Nobody;
+
+impl Ask for Nobody {
+    fn ask(&self, _: SocketAddr, _: String) -> BoxFuture<'_, Result<Answer, String>> {
+        async { Err("out of reach".to_owned()) }.boxed()
     }
 }
 
@@ -103,7 +122,7 @@ pub(crate) fn writes(requests: &[Request]) -> Vec<String> {
 }
 
 pub(crate) fn reads(requests: &[Request]) -> Vec<String> {
-    requests.iter().filter(|request| request.verb == "get").map(shown).collect()
+    requests.iter().filter(|request| matches!(request.verb, "get" | "trial")).map(shown).collect()
 }
 
 fn shown(request: &Request) -> String {

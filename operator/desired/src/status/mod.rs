@@ -1,10 +1,12 @@
 //! The status: what a person reads first, and what tools wait for.
 //!
 //! The same facts always give the same status, and a condition's time moves only when its status does. `Reconciling`,
-//! `Stalled` and `Paused` are there only while they are true, as kstatus has it.
+//! `Stalled`, `Degraded` and `Paused` are there only while they are true, as kstatus has it.
 
+mod degraded;
 mod facts;
 mod image;
+mod in_resource;
 mod pods;
 mod reference;
 mod rollout;
@@ -21,9 +23,11 @@ use mcp_server_config::Violation;
 use crate::{
     Objects, Observed, Reason, Settings, Taken, ValidatedServer, deployment,
     labels::selector_text,
+    last_valid::record_hash,
     reason::{condition, word},
     service::url,
 };
+use degraded::{Degraded, degraded};
 use rollout::Rollout;
 
 /// How the pass ended of which the status speaks.
@@ -31,14 +35,39 @@ use rollout::Rollout;
 pub enum Verdict {
     /// Every child is as wanted. [`Observed`] should hold what the API server answered.
     Applied(Applied),
-    /// The resource breaks rules; nothing was written.
-    Invalid(Vec<Violation>),
+    /// The resource breaks rules. Where it was valid before, the children were kept as they were then.
+    Invalid {
+        violations: Vec<Violation>,
+        /// The last valid state that was applied; none where there is none, and nothing was written.
+        kept: Option<Applied>,
+        /// What keeps the last valid state from being applied.
+        trouble: Option<String>,
+    },
     /// Names of children are somebody else's; the other children were applied.
     Conflict(Vec<Taken>),
     /// Something could not be done; it is tried again. The message says what, where and the next step.
     Failed { reason: Reason, message: String },
     /// `spec.paused`; nothing was written. `waiting`: some child would have been.
     Paused { waiting: bool },
+}
+
+impl Verdict {
+    /// A resource that breaks rules and has never been valid.
+    #[must_use]
+    pub const fn invalid(violations: Vec<Violation>) -> Self {
+        Self::Invalid { violations, kept: None, trouble: None }
+    }
+
+    /// The verdict on an invalid resource whose last valid state `kept` ended so when it was applied.
+    #[must_use]
+    pub fn of_invalid(self, violations: Vec<Violation>, kept: Applied) -> Self {
+        let trouble = match self {
+            Self::Conflict(taken) => Some(sentence::taken(&taken)),
+            Self::Failed { message, .. } => Some(message),
+            Self::Applied(_) | Self::Invalid { .. } | Self::Paused { .. } => None,
+        };
+        Self::Invalid { violations, kept: Some(kept), trouble }
+    }
 }
 
 /// What was applied, as far as the status tells of it.
@@ -49,13 +78,22 @@ pub struct Applied {
     pub api_key_secret: Option<String>,
     /// The hash that the Deployment must carry: an observation without it is from before.
     pub deployment_hash: String,
+    /// Port of the Service; none for the default.
+    pub port: Option<i32>,
+    /// Hash of what the `ConfigMap` keeps of the spec; none where it keeps nothing.
+    pub last_valid_hash: Option<String>,
 }
 
 impl Applied {
     #[must_use]
     pub fn of(server: &ValidatedServer, settings: &Settings, objects: &Objects) -> Self {
         let marks = objects.deployment.metadata.annotations.as_ref();
+        let kept = objects.config_map.metadata.annotations.as_ref();
         Self {
+            port: server.spec.service.port,
+            last_valid_hash: kept
+                .and_then(|kept| kept.get(annotations::LAST_VALID))
+                .map(|record| record_hash(record)),
             config_hash: server.config_hash.clone(),
             image: deployment::image(server, settings).to_owned(),
             api_key_secret: objects.api_key.as_ref().map(|secret| secret.name().to_owned()),
@@ -76,9 +114,14 @@ pub fn status(server: &McpServer, observed: &Observed, verdict: &Verdict, now: T
     let name = server.meta().name.as_deref().unwrap_or_default();
     let namespace = server.meta().namespace.as_deref().unwrap_or("default");
     let applied = match verdict {
-        Verdict::Applied(applied) => Some(applied),
-        Verdict::Invalid(_) | Verdict::Conflict(_) | Verdict::Failed { .. } | Verdict::Paused { .. } => None,
+        Verdict::Applied(applied) | Verdict::Invalid { kept: Some(applied), trouble: None, .. } => {
+            Some(applied)
+        }
+        Verdict::Invalid { .. } | Verdict::Conflict(_) | Verdict::Failed { .. } | Verdict::Paused { .. } => {
+            None
+        }
     };
+    let degraded = degraded(server, observed);
     let reachable = applied.is_some() || observed.service.is_some();
     McpServerStatus {
         observed_generation: server.meta().generation,
@@ -86,15 +129,28 @@ pub fn status(server: &McpServer, observed: &Observed, verdict: &Verdict, now: T
         ready_replicas: Some(rollout.ready),
         updated_replicas: Some(rollout.updated),
         selector: Some(selector_text(name)),
-        url: reachable.then(|| url(name, namespace, server.spec.service.port)),
+        url: reachable
+            .then(|| url(name, namespace, applied.map_or(server.spec.service.port, |applied| applied.port))),
         image: applied.map(|applied| applied.image.clone()).or_else(|| old.image.clone()),
         config_hash: applied.map(|applied| applied.config_hash.clone()).or_else(|| old.config_hash.clone()),
+        last_valid_hash: match applied {
+            Some(applied) => applied.last_valid_hash.clone(),
+            None => old.last_valid_hash.clone(),
+        },
         api_key_secret: match applied {
             Some(applied) => applied.api_key_secret.clone(),
             None => old.api_key_secret.clone(),
         },
-        summary: Some(sentence::summary(&found.message)),
-        conditions: conditions(server, &found, &rollout, &old, now),
+        summary: Some(match &degraded {
+            Some(degraded) if found.ready == "True" => {
+                sentence::summary(&format!("Degraded: {}", degraded.message))
+            }
+            _ if found.reason.is_a_problem() && found.ready != "True" => {
+                sentence::summary(&format!("{}: {}", found.reason, found.message))
+            }
+            _ => sentence::summary(&found.message),
+        }),
+        conditions: conditions(server, &found, degraded.as_ref(), &rollout, &old, now),
     }
 }
 
@@ -133,7 +189,20 @@ fn findings(
                 true,
             ),
         ),
-        Verdict::Invalid(violations) => Findings::wrong(
+        Verdict::Invalid { violations, kept: Some(_), trouble } => {
+            let mut message = sentence::keeping(sentence::violations(violations), rollout);
+            let pods = if rollout.is_complete() {
+                Vec::new()
+            } else {
+                pods::problems(server, observed, rollout, old)
+            };
+            for trouble in trouble.iter().chain(pods.iter().map(|problem| &problem.text)) {
+                message.push_str("; ");
+                message.push_str(trouble);
+            }
+            Findings::wrong(Reason::Invalid, message)
+        }
+        Verdict::Invalid { violations, kept: None, .. } => Findings::wrong(
             Reason::Invalid,
             sentence::with_serving(sentence::violations(violations), rollout, true),
         ),
@@ -203,6 +272,7 @@ fn rolled_out(server: &McpServer, observed: &Observed, rollout: &Rollout, old: &
 fn conditions(
     server: &McpServer,
     found: &Findings,
+    degraded: Option<&Degraded>,
     rollout: &Rollout,
     old: &McpServerStatus,
     now: Timestamp,
@@ -228,6 +298,9 @@ fn conditions(
     }
     if found.ready == "False" && found.reason.needs_a_person() {
         all.push(make(condition::STALLED, "True", found.reason.as_str(), &found.message));
+    }
+    if let Some(Degraded { reason, message }) = degraded {
+        all.push(make(condition::DEGRADED, "True", reason, message));
     }
     if server.spec.paused {
         let message = "spec.paused is true: nothing is written until it is false again";
@@ -258,7 +331,12 @@ pub(crate) fn ready_of(status: &McpServerStatus) -> Option<&str> {
 
 /// The condition `Ready`.
 pub(crate) fn ready(status: &McpServerStatus) -> Option<&Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == condition::READY)
+    condition_of(status, condition::READY)
+}
+
+/// The condition of this type.
+pub(crate) fn condition_of<'a>(status: &'a McpServerStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 #[cfg(test)]

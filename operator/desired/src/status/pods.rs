@@ -9,6 +9,7 @@ use mcp_crds::{McpServer, McpServerStatus};
 use super::{
     facts::{condition, containers, has_lost_readiness, is_ready, last_line, waiting_reason},
     image::pull_cause,
+    in_resource::in_resource,
     ready,
     reference::{Missing, missing_reference},
     rollout::Rollout,
@@ -205,7 +206,7 @@ impl Look<'_> {
             ));
         }
         let said = end.message.as_deref().map(last_line).filter(|line| !line.is_empty());
-        let said = said.map_or_else(String::new, |line| format!(": {line}"));
+        let said = said.map_or_else(String::new, |line| format!(": {}", in_resource(line, self.server)));
         Some(Problem::new(
             Reason::CrashLoop,
             format!(

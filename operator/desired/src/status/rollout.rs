@@ -95,8 +95,13 @@ fn is_seen(deployment: &Deployment, verdict: &Verdict) -> bool {
     let mark =
         deployment.metadata.annotations.as_ref().and_then(|marks| marks.get(annotations::DESIRED_HASH));
     let of_today = match verdict {
-        Verdict::Applied(applied) => mark == Some(&applied.deployment_hash),
-        Verdict::Invalid(_) | Verdict::Conflict(_) | Verdict::Failed { .. } | Verdict::Paused { .. } => true,
+        Verdict::Applied(applied) | Verdict::Invalid { kept: Some(applied), .. } => {
+            mark == Some(&applied.deployment_hash)
+        }
+        Verdict::Invalid { kept: None, .. }
+        | Verdict::Conflict(_)
+        | Verdict::Failed { .. }
+        | Verdict::Paused { .. } => true,
     };
     of_today && looked_at.is_some() && looked_at >= deployment.metadata.generation
 }

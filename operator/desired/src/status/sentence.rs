@@ -32,11 +32,13 @@ pub(super) fn violations(violations: &[Violation]) -> String {
 }
 
 pub(super) fn taken(taken: &[Taken]) -> String {
-    let say = |taken: &Taken| {
-        format!(
-            "{} {} exists and is not of this McpServer ({}); delete or rename it, or give this McpServer another name",
-            taken.kind, taken.name, taken.reason
-        )
+    let say = |Taken { kind, name, reason }: &Taken| {
+        let step = if kind == "Secret" {
+            "delete it to have a key generated, or refer to it in spec.config.auth.apiKeys.secretKeyRef"
+        } else {
+            "delete or rename it, or give this McpServer another name"
+        };
+        format!("{kind} {name} exists and is not of this McpServer ({reason}); {step}")
     };
     taken.iter().map(say).collect::<Vec<_>>().join("; ")
 }
@@ -52,10 +54,24 @@ pub(super) fn with_serving(message: String, rollout: &Rollout, unchanged: bool) 
     }
 }
 
-/// The most characters of a summary: `kubectl get` shows it in a column between others.
-const MAX_SUMMARY: usize = 100;
-/// Where the rest of it is.
-const MORE: &str = " (see describe)";
+/// Adds what runs in place of an invalid resource.
+pub(super) fn keeping(message: String, rollout: &Rollout) -> String {
+    let Rollout { wanted, ready, .. } = rollout;
+    match wanted {
+        0 => format!("{message}; the last valid configuration stays in place, and no pod is wanted"),
+        1 if rollout.is_complete() => format!("{message}; 1 pod keeps serving the last valid configuration"),
+        _ if rollout.is_complete() => {
+            format!("{message}; {wanted} pods keep serving the last valid configuration")
+        }
+        _ => format!(
+            "{message}; the last valid configuration stays in place: {ready} of {} ready",
+            pods(*wanted)
+        ),
+    }
+}
+
+/// The most characters of a summary: with it, the row of `kubectl get` for a name of some letters has 120.
+const MAX_SUMMARY: usize = 56;
 
 /// A message for a column: all of it where it is short, else its first clause, or the beginning of that.
 pub(super) fn summary(message: &str) -> String {
@@ -63,15 +79,14 @@ pub(super) fn summary(message: &str) -> String {
     if one_line.chars().count() <= MAX_SUMMARY {
         return one_line;
     }
-    let room = MAX_SUMMARY - MORE.len();
     let clause = one_line.split("; ").next().unwrap_or_default();
-    if clause.chars().count() <= room {
-        return format!("{clause}{MORE}");
+    let begun: String = clause.chars().take(MAX_SUMMARY - 1).collect();
+    if begun.len() == clause.len() {
+        return format!("{clause}…");
     }
-    let begun: String = clause.chars().take(room - 1).collect();
     // At a space, unless that would leave next to nothing.
-    let end = begun.rfind(' ').filter(|end| *end > room / 2).unwrap_or(begun.len());
-    format!("{}…{MORE}", begun[..end].trim_end_matches([' ', ':', ',', '(']))
+    let end = begun.rfind(' ').filter(|end| *end > begun.len() / 2).unwrap_or(begun.len());
+    format!("{}…", begun[..end].trim_end_matches([' ', ':', ',', '(']))
 }
 
 fn one_line(message: &str) -> String {
@@ -100,22 +115,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_shows_short_messages_whole_and_of_long_ones_the_first_clause() {
+    fn a_column_shows_short_messages_whole_and_of_long_ones_the_beginning() {
         assert_eq!(summary("Serving 1 tool\n on 1 pod"), "Serving 1 tool on 1 pod");
         assert_eq!(
             summary(
-                "spec.config.tools[0].cel: is not a CEL expression: the expression ends too early; correct it there (line 1, column 4)"
+                "Invalid: spec.config.tools[0].cel: is not a CEL expression: the expression ends too early; correct it there"
             ),
-            "spec.config.tools[0].cel: is not a CEL expression: the expression ends too early (see describe)"
+            "Invalid: spec.config.tools[0].cel: is not a CEL…"
         );
         assert_eq!(
-            summary(&format!(
-                "image registry.example.com/{}/server:1 cannot be pulled; correct it",
-                "x".repeat(40)
-            )),
-            format!("image registry.example.com/{}/server:1 cannot… (see describe)", "x".repeat(40))
+            summary("Quota: no more pods fit into namespace shop; raise the quota"),
+            "Quota: no more pods fit into namespace shop…"
         );
-        let long = summary(&"é".repeat(4000));
-        assert_eq!(long.chars().count(), MAX_SUMMARY);
+        assert_eq!(
+            summary(&format!("image registry.example.com/{}/server:1 cannot be pulled", "x".repeat(40))),
+            format!("image registry.example.com/{}…", "x".repeat(28))
+        );
+        assert_eq!(summary(&"é".repeat(4000)).chars().count(), MAX_SUMMARY);
+    }
+
+    #[test]
+    fn a_row_of_kubectl_get_fits_on_a_screen() {
+        let long = summary(&format!("Invalid: {}", "field ".repeat(100)));
+        let row = format!("hello   False   0          {long}   http://hello.default.svc/mcp   7s");
+        assert!(row.chars().count() <= 120, "{row}");
     }
 }

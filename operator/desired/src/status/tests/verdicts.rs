@@ -17,7 +17,7 @@ fn said(verdict: &Verdict, deployment_status: Value, before: Option<McpServerSta
 #[test]
 fn an_invalid_resource_keeps_what_serves() {
     let before = after(json!({}), complete(1), vec![]);
-    let verdict = Verdict::Invalid(vec![
+    let verdict = Verdict::invalid(vec![
         Violation {
             path: Path::of("spec.config.tools").index(0).key("cel"),
             message: "does not parse".into(),
