@@ -17,7 +17,7 @@ demo-down: ## Take the demo's cluster down again
 
 .PHONY: run
 run: prerequisites ## Serve examples/hello.yaml on this machine, without a cluster
-	cargo run --quiet --package mcp-server -- serve --config examples/hello.yaml
+	cargo run --package mcp-server -- serve --config examples/hello.yaml
 
 .PHONY: deploy
 deploy: prerequisites ## Deploy ENV=production (Docker Compose) or ENV=k8s, wait for health, roll back without it
@@ -53,7 +53,7 @@ lint: prerequisites ## Formatting, clippy and shell scripts; warnings are errors
 
 .PHONY: check-generated
 check-generated: prerequisites ## Are the generated files up to date?
-	cargo run --quiet --locked --package mcp-crds --bin crdgen -- --check
+	cargo run --locked --package mcp-crds --bin crdgen -- --check
 
 .PHONY: unit
 unit: tools test-tools ## Tests that need no cluster (those of the charts use helm)
@@ -96,11 +96,12 @@ bench-instructions: prerequisites ## Instructions of a call, held to the recorde
 ##@ Build
 
 .PHONY: build
-build: prerequisites ## The three programs, for this machine, and the manual pages of kubectl-mcp
+build: prerequisites ## The three programs, for this machine, in target/bin, and the manual pages of kubectl-mcp
 	cargo build --locked --release --package mcp-operator --package mcp-server --package mcp-cli
 	@release="$${CARGO_TARGET_DIR:-target}/release"; \
 	ln -sf kubectl-mcp "$$release/mcp"; \
 	"$$release/kubectl-mcp" man --dir "$$release/man"
+	@hack/bin.sh release
 
 .PHONY: image
 image: prerequisites ## Both container images as archives, without any engine
@@ -108,7 +109,7 @@ image: prerequisites ## Both container images as archives, without any engine
 
 .PHONY: generate
 generate: ## The files made from code: the CRD, the chart's copy of it, the page of settings
-	cargo run --quiet --package mcp-crds --bin crdgen
+	cargo run --package mcp-crds --bin crdgen
 
 .PHONY: tools
 tools: ## kubectl, helm and the parts of a cluster, built once into the user's cache

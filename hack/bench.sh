@@ -20,19 +20,23 @@ built=${CARGO_TARGET_DIR:-target}/$triple/$profile_dir
 build() {
   # As for the images (hack/image.sh): the C library's allocator, and what is mapped at start, are part of what is measured.
   CARGO_ENCODED_RUSTFLAGS=$'-Ctarget-feature=+crt-static\x1f-Clink-arg=-Wl,-z,pack-relative-relocs' \
-    cargo build --quiet --locked --profile "$profile" --target "$triple" "$@"
+    cargo build --locked --profile "$profile" --target "$triple" "$@"
 }
 
 case $what in
 server)
+  echo '==> building the servers that are compared, as they are shipped: about eight minutes on two cores the first time' >&2
   # Each by itself: what one needs of a common dependency must not be built into the other.
   build --package mcp-server --bin mcp-server
   build --package mcp-bench --bins
   build --package mcp-bench-reference --features sdk
+  echo '==> measuring' >&2
   exec "$built/mcp-bench" server --server "$built/mcp-server" "$@"
   ;;
 instructions)
-  cargo build --quiet --locked --profile bench-fast --package mcp-bench --bin mcp-bench --bin dispatch
+  echo '==> building what is measured' >&2
+  cargo build --locked --profile bench-fast --package mcp-bench --bin mcp-bench --bin dispatch
+  echo '==> counting instructions under valgrind' >&2
   exec "${CARGO_TARGET_DIR:-target}/bench-fast/mcp-bench" instructions "$@"
   ;;
 *)

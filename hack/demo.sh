@@ -21,7 +21,8 @@ run() {
 without_a_cluster() {
   say 'no cluster can be had here: serving examples/hello.yaml on this machine instead'
   cargo build --locked --package mcp-server
-  local server=${CARGO_TARGET_DIR:-target}/debug/mcp-server work pid answer
+  hack/bin.sh debug
+  local server=${CARGO_TARGET_DIR:-target}/bin/mcp-server work pid answer
   work=$(mktemp -d)
   MCP_API_KEY=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')
   export MCP_API_KEY
@@ -36,6 +37,7 @@ without_a_cluster() {
   done
   answer=$("$server" call greet "$arguments" --url http://127.0.0.1:18080/mcp)
   printf '\nThe tool answered: %s\n' "$answer"
+  say "try mcp-server yourself: export PATH=$(cd "${server%/*}" && pwd):\$PATH"
   say 'not shown: the operator, the Deployment it makes, the Service. They need a Docker engine (kind) or root on Linux.'
 }
 
@@ -55,6 +57,10 @@ eval "$environment"
 say 'images of both programs'
 hack/install.sh
 
+# The image's program is static, and runs here as well.
+hack/bin.sh "$(rustc -vV | sed -n 's/^host: //p')/${IMAGE_PROFILE:-release}"
+programs=$(cd "${CARGO_TARGET_DIR:-target}/bin" && pwd)
+
 say 'an McpServer'
 run kubectl apply -f examples/hello.yaml
 run kubectl wait --for=condition=Ready mcps/hello --timeout=180s
@@ -73,6 +79,7 @@ cat <<NEXT
 What to try next (this cluster has a kubeconfig of its own; yours is untouched):
 
   eval "\$(CLUSTER_NAME=$CLUSTER_NAME $cluster env)"
+  export PATH=$programs:\$PATH          # mcp-server itself, for docs/connect.md
   kubectl describe mcps hello
   kubectl edit mcps hello               # change the greeting: answered anew within 3 s, no pod restarts
   kubectl scale mcps/hello --replicas=3

@@ -15,6 +15,7 @@ server=$(<"$images/mcp-server.ref")
 printf '==> helm: installing %s\n' "$operator" >&2
 helm upgrade --install mcp-operator-crds charts/mcp-operator-crds \
   --namespace mcp-system --create-namespace --wait --timeout 2m >/dev/null
+printf '==> helm: waiting for the operator, for at most 3 minutes\n' >&2
 helm upgrade --install mcp-operator charts/mcp-operator \
   --namespace mcp-system --wait --timeout 3m \
   --set image.repository="${operator%:*}",image.tag="${operator##*:}" \

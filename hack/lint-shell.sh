@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if ! command -v shellcheck >/dev/null; then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    echo '==> installing shellcheck' >&2
     export DEBIAN_FRONTEND=noninteractive
     apt-get install --yes --no-install-recommends shellcheck >/dev/null 2>&1 ||
       { apt-get update >/dev/null && apt-get install --yes --no-install-recommends shellcheck >/dev/null; }

@@ -85,3 +85,24 @@ references do that) and cannot read a Secret.
   resources: [events]
   verbs: [create, list, patch]
 {{- end -}}
+
+{{/*
+Ends an installation before anything of it is made where a namespace of watchNamespaces is missing: the Role in it could not be
+made, and a half-made release would keep its name. A namespace has a ServiceAccount `default`, which whoever may install here may
+also see. Without a cluster (`helm template`) nothing is found at all, and nothing is said.
+*/}}
+{{- define "mcp-operator.checkNamespaces" -}}
+{{- if .Values.watchNamespaces -}}
+{{- if or (lookup "v1" "ServiceAccount" .Release.Namespace "default") (lookup "v1" "Namespace" "" "kube-system") -}}
+{{- $missing := list -}}
+{{- range $namespace := uniq .Values.watchNamespaces -}}
+{{- if not (lookup "v1" "ServiceAccount" $namespace "default") -}}
+{{- $missing = append $missing $namespace -}}
+{{- end -}}
+{{- end -}}
+{{- if $missing -}}
+{{- fail (printf "watchNamespaces names what does not exist: %s. Create it first (%s), or take it out; nothing was installed." (join ", " $missing) (printf "kubectl create namespace %s" (first $missing))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
