@@ -75,6 +75,10 @@ cluster-test: ## Does the local cluster leave anything behind on this machine? (
 	@if [[ $$(id -u) == 0 ]] && [[ $$(uname -s) == Linux ]]; then e2e/cluster/test-teardown.sh; \
 	else echo 'NOT RUN: the local cluster needs root on Linux'; fi
 
+.PHONY: clients
+clients: prerequisites ## Clients of ten other projects behind nginx, as a table (CLIENTS="'Go SDK'": some of them)
+	@hack/clients.sh $(CLIENTS)
+
 .PHONY: fuzz
 fuzz: ## Each fuzz target for FUZZ_SECONDS (60); needs a nightly compiler and cargo-fuzz (`make unit` runs a short form)
 	@hack/fuzz.sh
