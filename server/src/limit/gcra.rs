@@ -8,6 +8,8 @@ pub struct Rate {
     interval: i64,
     /// Requests that a full bucket holds.
     burst: i64,
+    /// Requests in a minute as they were configured: the interval is rounded, so that it does not give them back.
+    requests: i64,
 }
 
 /// What is kept of a bucket.
@@ -35,30 +37,32 @@ impl Rate {
     #[must_use]
     pub fn per_minute(requests: u32, burst: u32) -> Self {
         let requests = i64::from(requests.max(1));
-        Self { interval: (MINUTE + requests - 1) / requests, burst: i64::from(burst.max(1)) }
+        Self { interval: (MINUTE + requests - 1) / requests, burst: i64::from(burst.max(1)), requests }
     }
 
     /// The same with another number of requests in a minute, another burst, or both.
     #[must_use]
     pub fn with(self, requests: Option<u32>, burst: Option<u32>) -> Self {
         let other = Self::per_minute(requests.unwrap_or(1), burst.unwrap_or(1));
-        Self {
-            interval: if requests.is_some() { other.interval } else { self.interval },
-            burst: if burst.is_some() { other.burst } else { self.burst },
-        }
+        let rate = if requests.is_some() { other } else { self };
+        Self { burst: if burst.is_some() { other.burst } else { self.burst }, ..rate }
     }
 
     /// What one of `replicas` may let through by itself. One request at least fits at once, or nobody ever passed.
     #[must_use]
     pub fn share(self, replicas: u32) -> Self {
         let replicas = i64::from(replicas.max(1));
-        Self { interval: self.interval.saturating_mul(replicas), burst: (self.burst / replicas).max(1) }
+        Self {
+            interval: self.interval.saturating_mul(replicas),
+            burst: (self.burst / replicas).max(1),
+            requests: ((self.requests + replicas / 2) / replicas).max(1),
+        }
     }
 
-    /// Requests in a minute.
+    /// Requests in a minute, as configured; those of a share are rounded to a whole number, and at least one.
     #[must_use]
     pub fn requests_per_minute(self) -> i64 {
-        MINUTE / self.interval
+        self.requests
     }
 
     #[must_use]
@@ -172,9 +176,21 @@ mod tests {
     #[test]
     fn shares_add_up_to_no_more_than_the_whole() {
         let rate = Rate::per_minute(100, 10);
-        assert_eq!(rate.share(4), Rate { interval: 2_400_000, burst: 2 });
+        assert_eq!(rate.share(4), Rate { interval: 2_400_000, burst: 2, requests: 25 });
         assert_eq!(rate.share(0), rate);
         assert_eq!(Rate::per_minute(1, 1).share(1000).burst, 1);
+    }
+
+    #[test]
+    fn seven_requests_a_minute_are_reported_as_seven() {
+        for requests in [1, 6, 7, 11, 13, 100, 777, 999_999, 1_000_000] {
+            assert_eq!(Rate::per_minute(requests, 1).requests_per_minute(), i64::from(requests));
+        }
+        let rate = Rate::per_minute(7, 10);
+        assert_eq!(rate.with(None, Some(2)).requests_per_minute(), 7);
+        assert_eq!(rate.with(Some(13), None).requests_per_minute(), 13);
+        let shares = [1, 2, 3, 100].map(|replicas| rate.share(replicas).requests_per_minute());
+        assert_eq!(shares, [7, 4, 2, 1], "of a share, the nearest whole number, and never none");
     }
 
     proptest! {
