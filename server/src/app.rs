@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use mcp_server_config::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +44,7 @@ use crate::reload::{Reloader, Seen, tell};
 use crate::server::Program;
 use crate::settings::defaults::Created;
 use crate::settings::{Loaded, Sources};
-use crate::shutdown::{Signals, Stop};
+use crate::shutdown::{Asked, Signals, Stop};
 use crate::state_keys::StateKeys;
 use crate::status::{Board, ConfigState, Serving, now};
 use crate::troubles::Troubles;
@@ -125,6 +126,8 @@ struct Running {
     closed: front::Closed,
     address: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+    /// Asks for the configuration to be loaded again.
+    reload: mpsc::Sender<()>,
 }
 
 /// Starts one component after the other.
@@ -278,9 +281,9 @@ async fn start_in_order(
             state_keys: Ok(state_keys),
         },
     };
-    if reloader.has_files() {
-        components.beside("reload", tokio::spawn(reloader.with_keys_seen().run()));
-    }
+    // Whoever asks twice before it is done is served by one.
+    let (reload, asked) = mpsc::channel(1);
+    components.beside("reload", tokio::spawn(reloader.with_keys_seen().run(asked)));
     let settings = dispatcher.clone();
     let interval = move || settings.snapshot().config.service.metrics.interval().as_std();
     components.beside("summary", tokio::spawn(summary::run(metrics.clone(), interval)));
@@ -295,16 +298,21 @@ async fn start_in_order(
     let closed = front::open(components, listener, &dispatcher, &lifecycle);
     greet::tell_ready(&dispatcher, address, admin);
     greet::at_the_terminal(&dispatcher, address, file.as_deref());
-    Ok(Running { dispatcher, closed, address, admin })
+    Ok(Running { dispatcher, closed, address, admin, reload })
 }
 
 impl Running {
     /// Serves until a signal comes, or the door closes by itself; then stops in order. A second signal ends at once.
     async fn run(mut self, signals: &mut Signals, components: Components) -> Result<u8, StartError> {
-        let ended = tokio::select! {
-            signal = signals.next() => Ok(signal),
-            // A port never closes by itself: there, nothing comes of this.
-            Ok(ended) = &mut self.closed => Err(ended),
+        let ended = loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop(signal) => break Ok(signal),
+                    Asked::Reload => drop(self.reload.try_send(())),
+                },
+                // A port never closes by itself: there, nothing comes of this.
+                Ok(ended) = &mut self.closed => break Err(ended),
+            }
         };
         let (delay, timeout) = self.patience();
         let outcome = match ended {
@@ -319,7 +327,7 @@ impl Running {
                 tracing::info!("stopped");
                 outcome
             }
-            second = signals.next() => Ok(at_once(second)),
+            second = signals.stop() => Ok(at_once(second)),
         }
     }
 

@@ -21,6 +21,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   3    an address or port cannot be had
   4    keys or secrets cannot be read or made
   5    the log cannot be written
+  129  told twice to stop, at last by the end of its terminal
   130  told twice to stop, by SIGINT at last
   143  told twice to stop, by SIGTERM at last";
 
@@ -56,7 +57,7 @@ pub enum Command {
         /// What to ask
         #[arg(long)]
         url: Option<String>,
-        /// The configuration that says where the admin port is
+        /// The configuration that says where the admin port is [default: config/production.json, where that exists]
         #[arg(long)]
         config: Option<PathBuf>,
     },
@@ -69,6 +70,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Serve {
     /// A configuration (JSON or YAML), or an McpServer manifest; made with the defaults where it does not exist
+    /// [default: config/production.json, where that exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to serve MCP [default: 127.0.0.1:8080]
@@ -83,9 +85,9 @@ pub struct Serve {
     /// Let tools run programs. Without it a configuration that has such tools is refused [env: MCP_ALLOW_COMMANDS]
     #[arg(long)]
     pub allow_commands: bool,
-    /// The least severe events that are logged
-    #[arg(long, value_enum)]
-    pub log_level: Option<Level>,
+    /// The least severe events that are logged: trace, debug, info, warn or error, or one of Python's names
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +95,8 @@ pub struct Keys {
     /// The file of keys
     #[arg(long, value_name = "FILE", global = true)]
     pub file: Option<PathBuf>,
-    /// A configuration that names the file of keys (auth.apiKeys.file)
+    /// A configuration that names the file of keys (auth.apiKeys.file) [default: config/production.json, where that
+    /// exists]
     #[arg(long, value_name = "FILE", global = true, conflicts_with = "file")]
     pub config: Option<PathBuf>,
     #[command(subcommand)]
@@ -169,27 +172,6 @@ pub enum CallEra {
     Legacy,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl From<Level> for LogLevel {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Trace => Self::Trace,
-            Level::Debug => Self::Debug,
-            Level::Info => Self::Info,
-            Level::Warn => Self::Warn,
-            Level::Error => Self::Error,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +179,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_log_level_may_be_one_of_python_s() {
+        for (text, expected) in
+            [("warn", LogLevel::Warn), ("WARNING", LogLevel::Warn), ("critical", LogLevel::Error)]
+        {
+            let cli = Cli::try_parse_from(["mcp-server", "serve", "--log-level", text]).unwrap();
+            let Command::Serve(serve) = cli.command else { panic!("it serves") };
+            assert_eq!(serve.log_level, Some(expected));
+        }
+        let error = Cli::try_parse_from(["mcp-server", "serve", "--log-level", "loud"]).unwrap_err();
+        assert!(error.to_string().contains("the levels are Trace"), "{error}");
     }
 
     #[test]

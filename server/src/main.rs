@@ -1,5 +1,5 @@
 //! The program `mcp-server`. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 an address cannot be had,
-//! 4 keys cannot be read, 5 the log cannot be written, 130 and 143 told twice to stop.
+//! 4 keys cannot be read, 5 the log cannot be written, 129, 130 and 143 told twice to stop.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_server_config::{ServerConfig, needs_restart};
+use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
 use crate::auth::access::Grants;
@@ -92,15 +93,25 @@ impl Reloader {
         self.sources.file.is_some() || self.seen.keys_file.is_some() || state_keys
     }
 
-    /// Looks at the files once a second, for ever.
-    pub async fn run(mut self) {
+    /// Looks at the files once a second, where there are any, and loads everything again whenever `asked` says so.
+    pub async fn run(mut self, mut asked: Receiver<()>) {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let has_files = self.has_files();
+            let is_asked = tokio::select! {
+                _ = ticks.tick(), if has_files => false,
+                Some(()) = asked.recv() => true,
+                // Nothing to look at, and no one to ask.
+                else => return,
+            };
             // Reading may hang where the file is far away, and compiling takes its time.
             let looked = tokio::task::spawn_blocking(move || {
-                self.look();
+                if is_asked {
+                    self.load_again()
+                } else {
+                    self.look()
+                }
                 self
             });
             match looked.await {
@@ -110,6 +121,28 @@ impl Reloader {
                     return;
                 }
             }
+        }
+    }
+
+    /// Loads the configuration and its secrets, changed or not, and opens the log files again.
+    fn load_again(&mut self) {
+        if self.sources.file.is_some() {
+            tracing::info!(file = self.sources.name(), "SIGHUP: loading the configuration again");
+            let text = self.sources.read().map_err(|error| error.kind());
+            let outcome = self.file_changed(&text);
+            self.seen.file = text;
+            self.count(outcome);
+        } else {
+            tracing::info!("SIGHUP: there is no configuration file to load");
+        }
+        self.look();
+        match self.log.as_ref().map(LogControl::reopen) {
+            None | Some(Ok(0)) => {}
+            Some(Ok(files)) => tracing::info!(files, "SIGHUP: the log files are open again"),
+            Some(Err(error)) => tracing::error!(
+                error = chain(&error),
+                "SIGHUP: the log files cannot be opened again; those that are open are written on"
+            ),
         }
     }
 

@@ -19,6 +19,7 @@ use mcp_server_config::{
 use crate::auth::obtain::Missing;
 use crate::auth::rules::Rules;
 use crate::environment::Environment;
+use crate::settings::defaults::usual_file;
 
 pub mod defaults;
 
@@ -26,9 +27,20 @@ pub mod defaults;
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub file: Option<PathBuf>,
+    pub choice: Choice,
     pub environment: Environment,
     pub flags: Flags,
     pub own: Own,
+}
+
+/// How it came to the file of a configuration, or to none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// A program or a flag said so.
+    #[default]
+    Named,
+    /// No file was named: the usual one was looked for in the working directory.
+    Usual,
 }
 
 /// What the program says that this library is part of.
@@ -106,6 +118,16 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Sources {
+    /// The configuration in `file`; where none is named, in the usual file of the working directory, if that exists.
+    #[must_use]
+    pub fn of_file(file: Option<PathBuf>, environment: Environment, flags: Flags) -> Self {
+        let (file, choice) = match file {
+            Some(file) => (Some(file), Choice::Named),
+            None => (usual_file(), Choice::Usual),
+        };
+        Self { file, choice, environment, flags, ..Self::default() }
+    }
+
     /// The text of the file, or of an empty configuration where there is none.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
-//! Signals: the first asks to stop, the second ends at once.
+//! Signals: SIGTERM and SIGINT ask to stop, and the second of them ends at once. SIGHUP asks to load the configuration and
+//! open the log files again, as daemons do.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -9,6 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+    /// Standard error was a terminal at the start.
+    at_terminal: bool,
 }
 
 /// Which signal came.
@@ -16,6 +20,15 @@ pub struct Signals {
 pub enum Stop {
     Terminate,
     Interrupt,
+    /// The terminal is gone.
+    Hangup,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Stop(Stop),
+    Reload,
 }
 
 impl Signals {
@@ -24,14 +37,33 @@ impl Signals {
     /// # Errors
     /// Where the system does not allow it.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            at_terminal: io::stderr().is_terminal(),
+        })
     }
 
     /// Waits for the next one.
-    pub async fn next(&mut self) -> Stop {
+    pub async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => Stop::Terminate,
-            _ = self.interrupt.recv() => Stop::Interrupt,
+            _ = self.terminate.recv() => Asked::Stop(Stop::Terminate),
+            _ = self.interrupt.recv() => Asked::Stop(Stop::Interrupt),
+            // The system sends the same signal when the terminal is closed: a server that ran in it ends with it.
+            _ = self.hangup.recv() => match self.at_terminal && !io::stderr().is_terminal() {
+                true => Asked::Stop(Stop::Hangup),
+                false => Asked::Reload,
+            },
+        }
+    }
+
+    /// Waits for one that asks to stop.
+    pub async fn stop(&mut self) -> Stop {
+        loop {
+            if let Asked::Stop(stop) = self.next().await {
+                return stop;
+            }
         }
     }
 }
@@ -43,6 +75,7 @@ impl Stop {
         match self {
             Self::Terminate => 143,
             Self::Interrupt => 130,
+            Self::Hangup => 129,
         }
     }
 
@@ -51,6 +84,7 @@ impl Stop {
         match self {
             Self::Terminate => "SIGTERM",
             Self::Interrupt => "SIGINT",
+            Self::Hangup => "SIGHUP",
         }
     }
 }

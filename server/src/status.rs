@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 
 use crate::dispatch::Dispatcher;
 use crate::lifecycle::Lifecycle;
-use crate::observe::health::Registry;
+use crate::observe::health::{Registry, State};
 use crate::observe::process::{self, CpuMeter};
 use crate::observe::summary::Summary;
 use crate::outbound::Client;
@@ -103,7 +103,12 @@ impl Board {
             reports.iter().map(|report| (report.name.to_string(), report.to_json())).collect();
         let unhealthy: Vec<_> =
             reports.iter().filter(|report| report.is_failing()).map(|report| &*report.name).collect();
+        // The names of the classic server.
+        let overall = if unhealthy.is_empty() { State::Healthy } else { State::Unhealthy };
+        let last_update = reports.iter().filter_map(|report| report.last_check).max();
         let document = json!({
+            "overall_status": overall,
+            "last_update": at(last_update.unwrap_or_else(SystemTime::now)),
             "server": {"name": service.server_name(), "version": service.server_version()},
             "program": {"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")},
             "protocolVersions": SUPPORTED_VERSIONS,

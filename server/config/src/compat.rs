@@ -29,7 +29,8 @@ enum Conversion {
 
 use Conversion::{File, Mebibytes, PythonFormat, Same, Seconds, Secret, Switch, Words};
 
-const LEVELS: &[(&str, &str)] = &[
+/// Python's names of log levels, and ours. Python's CRITICAL is the most severe level that there is here, too.
+pub(crate) const LEVELS: &[(&str, &str)] = &[
     ("NOTSET", "Trace"),
     ("TRACE", "Trace"),
     ("DEBUG", "Debug"),
@@ -82,6 +83,9 @@ const TABLE: &[(&str, &str, Conversion)] = &[
 /// The file of keys that classic files name, and that is made with a key in it where it does not exist.
 const KEYS_FILE: (&str, &str) = ("auth.api_keys_file", "config/api_keys.json");
 
+/// What a classic server calls the file of its errors.
+const ERRORS_FILE: &str = "errors.log";
+
 /// Decides about several settings at once, so it is no row of the table.
 const AUTH_TYPE: &str = "auth.auth_type";
 
@@ -132,7 +136,7 @@ pub fn modernise(mut document: Value) -> Modern {
         })
         .collect();
     for (classic, today, conversion, value) in taken {
-        if value.is_null() {
+        if value.is_null() || is_unset(conversion, &value) {
             continue;
         }
         if uses_oauth == Some(false) && today.starts_with("auth.oauth2") {
@@ -158,9 +162,35 @@ pub fn modernise(mut document: Value) -> Modern {
         insert(&mut document, "auth.oauth2", json!({}));
         modern.renamed.push((Path::of("auth.oauth2"), Path::of(AUTH_TYPE)));
     }
+    if !modern.renamed.is_empty() {
+        // The programs that read a classic log know Python's names.
+        insert(&mut document, "logging.levelNames", json!("Python"));
+    }
     remove_emptied(&mut document);
     modern.value = document;
     modern
+}
+
+/// The classic dataclasses write an empty string for a text that is not set.
+fn is_unset(conversion: Conversion, value: &Value) -> bool {
+    let is_text = matches!(conversion, Same | Words(_) | File | Secret | PythonFormat);
+    is_text && value.as_str() == Some("")
+}
+
+/// Gives errors a file of their own beside the classic log file, as the classic server did. Called once the environment
+/// is laid over the document, so that the file follows a log file that a variable has moved.
+pub(crate) fn add_errors_file(document: &mut Value, renamed: &[(Path, Path)]) {
+    let log = Path::of("logging.file.path");
+    if !renamed.iter().any(|(today, _)| *today == log) {
+        return;
+    }
+    let Some(path) = document.pointer("/logging/file/path").and_then(Value::as_str) else { return };
+    let (directory, name) = path.rsplit_once('/').map_or(("", path), |(above, name)| (above, name));
+    if name != ERRORS_FILE {
+        let beside =
+            if path.contains('/') { format!("{directory}/{ERRORS_FILE}") } else { ERRORS_FILE.into() };
+        insert(document, "logging.file.errorsPath", json!(beside));
+    }
 }
 
 /// Takes `auth.auth_type` out of the document: whether it says OAuth.
@@ -169,6 +199,7 @@ fn take_auth_type(document: &mut Value, violations: &mut Vec<Violation>) -> Opti
     match auth_type.as_str() {
         Some("api_key") => Some(false),
         Some("oauth2") => Some(true),
+        Some("") => None,
         _ if auth_type.is_null() => None,
         _ => {
             let message = format!("{auth_type} is not one of \"api_key\" and \"oauth2\"");
@@ -189,7 +220,7 @@ fn take(document: &mut Value, classic: &str, conversion: Conversion) -> Option<V
     }
     let value = map.get(last)?;
     let of_today = match (conversion, value.as_str()) {
-        (PythonFormat, Some(text)) => !text.contains("%("),
+        (PythonFormat, Some(text)) => !text.is_empty() && !text.contains("%("),
         (Words(_), Some(text)) if classic == "logging.level" => {
             LEVELS.iter().any(|(_, today)| *today == text)
         }
@@ -280,7 +311,7 @@ mod tests {
             "cache": {"mode": "Off", "store": "Redis", "maxEntries": 10, "maxMemory": "100Mi", "ttl": "1h"},
             "redis": {"url": {"value": "redis://r"}},
             "rateLimit": {"mode": "Enforce", "requestsPerMinute": 100, "burst": 10, "cleanupInterval": "5m"},
-            "logging": {"level": "Warn", "textFormat": "%(message)s", "format": "JSON",
+            "logging": {"level": "Warn", "textFormat": "%(message)s", "format": "JSON", "levelNames": "Python",
                         "file": {"path": "l", "maxSize": "10Mi", "backups": 5}},
             "performance": {"maxConcurrentRequests": 7, "requestTimeout": "2s500ms", "threadPoolSize": 4,
                             "connectionPoolSize": 5, "batching": {"mode": "On", "maxSize": 6, "maxDelay": "100ms"}},
@@ -319,6 +350,44 @@ mod tests {
         let modern = modernise(json!({"auth": {"auth_type": "api_key", "oauth2_client_id": "c"}}));
         assert_eq!(modern.notes, ["auth.oauth2_client_id has no effect while auth.auth_type is \"api_key\""]);
         assert!(modern.value["auth"].get("oauth2").is_none());
+    }
+
+    #[test]
+    fn the_dataclasses_own_defaults_load() {
+        let modern = modernise(json!({
+            "auth": {"enabled": true, "auth_type": "", "api_keys_file": "config/api_keys.json", "api_key": "",
+                     "oauth2_auth_server": "", "oauth2_client_id": "", "oauth2_client_secret": ""},
+            "cache": {"enabled": true, "cache_type": "memory", "redis_url": ""},
+            "logging": {"level": "", "format": "", "file_path": "", "json_format": true},
+        }));
+        assert!(modern.wrong.is_empty() && modern.notes.is_empty(), "{:?} {:?}", modern.wrong, modern.notes);
+        let expected = json!({
+            "auth": {"mode": "Required", "apiKeys": {"file": "config/api_keys.json"}},
+            "cache": {"mode": "On", "store": "Memory"},
+            "logging": {"format": "JSON", "levelNames": "Python"},
+        });
+        assert_eq!(modern.value, expected);
+    }
+
+    #[test]
+    fn errors_have_a_file_beside_the_log() {
+        let errors = |classic: &str, moved: Option<&str>| {
+            let Modern { mut value, renamed, .. } = modernise(json!({"logging": {"file_path": classic}}));
+            if let Some(moved) = moved {
+                value["logging"]["file"]["path"] = json!(moved);
+            }
+            add_errors_file(&mut value, &renamed);
+            value.pointer("/logging/file/errorsPath").cloned()
+        };
+        assert_eq!(errors("logs/production.log", None), Some(json!("logs/errors.log")));
+        assert_eq!(errors("production.log", None), Some(json!("errors.log")));
+        assert_eq!(errors("/production.log", None), Some(json!("/errors.log")));
+        assert_eq!(errors("logs/production.log", Some("/tmp/x.log")), Some(json!("/tmp/errors.log")));
+        assert_eq!(errors("logs/errors.log", None), None, "it is the log itself");
+        assert_eq!(errors("", None), None, "there is no log file");
+        let mut own = json!({"logging": {"file": {"path": "logs/a.log"}}});
+        add_errors_file(&mut own, &[]);
+        assert_eq!(own.pointer("/logging/file/errorsPath"), None, "today's spelling says it by itself");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{Path, Violation, path::Segment};
+use crate::{LogLevel, Path, Violation, path::Segment};
 
 /// How the text of a variable becomes a value.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ enum Kind {
     List,
     /// One of some words, in any case.
     Word(&'static [&'static str]),
+    /// The name of a log level, ours or Python's, in any case.
+    Level,
     /// `true`, `false` and their like, for a setting of two words.
     Switch(&'static str, &'static str),
     /// Not the text, but the name of the variable: the secret stays where it is.
@@ -25,9 +27,8 @@ enum Kind {
     References,
 }
 
-use Kind::{Integer, List, Reference, References, Switch, Text, Word};
+use Kind::{Integer, Level, List, Reference, References, Switch, Text, Word};
 
-const LEVELS: &[&str] = &["Trace", "Debug", "Info", "Warn", "Error"];
 const STORES: &[&str] = &["Memory", "Redis"];
 const MODES: &[&str] = &["Required", "Optional", "Disabled"];
 
@@ -58,7 +59,8 @@ const TABLE: &[(&str, Kind)] = &[
     ("auth.oauth2.introspection.clientID", Text),
     ("auth.oauth2.introspection.clientSecret.file", Text),
     ("auth.oauth2.introspection.clientSecret", Reference),
-    ("logging.level", Word(LEVELS)),
+    ("logging.level", Level),
+    ("logging.levelNames", Word(&["Short", "Python"])),
     ("logging.format", Word(&["JSON", "Text"])),
     ("logging.textFormat", Text),
     ("logging.file.path", Text),
@@ -118,7 +120,7 @@ const TABLE: &[(&str, Kind)] = &[
 const ALIASES: &[(&str, &str, Kind)] = &[
     ("MCP_AUTH_ENABLED", "auth.mode", Switch("Required", "Disabled")),
     ("MCP_API_KEY", "auth.apiKey", Reference),
-    ("MCP_LOG_LEVEL", "logging.level", Word(LEVELS)),
+    ("MCP_LOG_LEVEL", "logging.level", Level),
     ("MCP_METRICS_ENABLED", "metrics.mode", Switch("On", "Off")),
 ];
 
@@ -215,6 +217,10 @@ fn read(kind: Kind, name: &str, text: &str) -> Result<Value, String> {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
             word.map(|word| json!(word)).ok_or_else(|| format!("{text:?} is not one of {}", words.join(", ")))
         }
+        Level => match text.parse::<LogLevel>() {
+            Ok(level) => Ok(json!(level)),
+            Err(error) => Err(error.to_string()),
+        },
         Switch(on, off) => match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(json!(on)),
             "false" | "0" | "no" | "off" => Ok(json!(off)),
@@ -290,6 +296,26 @@ mod tests {
     }
 
     #[test]
+    fn a_log_level_has_the_names_that_the_file_takes_in_any_case() {
+        for (text, expected) in [
+            ("NOTSET", "Trace"),
+            ("debug", "Debug"),
+            ("Info", "Info"),
+            ("WARN", "Warn"),
+            ("WARNING", "Warn"),
+            ("warning", "Warn"),
+            ("Error", "Error"),
+            ("CRITICAL", "Error"),
+            ("critical", "Error"),
+            ("Fatal", "Error"),
+        ] {
+            for name in ["MCP_LOG_LEVEL", "MCP_LOGGING_LEVEL"] {
+                assert_eq!(of(&[(name, text)]).unwrap().value["logging"]["level"], expected, "{name}={text}");
+            }
+        }
+    }
+
+    #[test]
     fn the_exact_name_wins() {
         let overlay = of(&[("MCP_AUTH_MODE", "optional"), ("MCP_AUTH_ENABLED", "true")]).unwrap();
         assert_eq!(overlay.value["auth"]["mode"], "Optional");
@@ -302,7 +328,7 @@ mod tests {
         assert_eq!(
             shown,
             [
-                r#"MCP_LOG_LEVEL: "loud" is not one of Trace, Debug, Info, Warn, Error"#,
+                r#"MCP_LOG_LEVEL: "loud" is not a log level; the levels are Trace, Debug, Info, Warn, Error, and Python's NOTSET, WARNING, CRITICAL and FATAL"#,
                 r#"MCP_HTTP_MAX_CONNECTIONS: "many" is not a whole number"#,
             ]
         );

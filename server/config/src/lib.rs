@@ -52,7 +52,8 @@ pub use health::{HealthCheck, HealthChecks};
 pub use http::{Http, HttpProcess};
 pub use load::{Document, LoadError, Origin, UnknownKey, load};
 pub use logging::{
-    LogFile, LogFormat, LogLevel, LoggedArguments, Logging, LoggingProcess, RequestLogMode, RequestLogging,
+    LevelNames, LogFile, LogFormat, LogLevel, LoggedArguments, Logging, LoggingProcess, RequestLogMode,
+    RequestLogging, UnknownLevel,
 };
 pub use metrics::{Metrics, MetricsMode, Otlp, PushGateway};
 pub use oauth::{Introspection, OAuth2, SignatureAlgorithm};

@@ -144,6 +144,7 @@ pub fn load(
         }
         Err(violations) => problems.extend(violations.iter().map(of_environment)),
     }
+    compat::add_errors_file(&mut value, &source.renamed);
 
     let service = typed::read::<ServiceConfig>(&value);
     let process = typed::read::<ProcessConfig>(&value);

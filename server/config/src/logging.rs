@@ -15,6 +15,10 @@ pub struct Logging {
     /// JSON (one object a line) or Text. Default: JSON, or Text on a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
+    /// How a JSON line names a warning: Short is WARN, Python is WARNING as in Python's logging. Default: Short, or
+    /// Python where a file has a classic key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level_names: Option<LevelNames>,
     /// Which requests leave a line in the log, and what of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub requests: RequestLogging,
@@ -25,6 +29,12 @@ impl Logging {
     #[must_use]
     pub fn level(&self) -> LogLevel {
         self.level.unwrap_or_default()
+    }
+
+    /// The names of levels in effect.
+    #[must_use]
+    pub fn level_names(&self) -> LevelNames {
+        self.level_names.unwrap_or_default()
     }
 }
 
@@ -54,6 +64,41 @@ impl LogLevel {
             Self::Error => "error",
         }
     }
+}
+
+/// A word that names no log level.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a log level; the levels are Trace, Debug, Info, Warn, Error, and Python's NOTSET, WARNING, CRITICAL \
+     and FATAL"
+)]
+pub struct UnknownLevel(pub String);
+
+impl std::str::FromStr for LogLevel {
+    type Err = UnknownLevel;
+
+    /// Reads a name of ours or of Python's `logging` (NOTSET is Trace, WARNING is Warn, CRITICAL and FATAL are Error),
+    /// in any case.
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        let known = crate::compat::LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text.trim()));
+        match known.map(|(_, today)| *today) {
+            Some("Trace") => Ok(Self::Trace),
+            Some("Debug") => Ok(Self::Debug),
+            Some("Info") => Ok(Self::Info),
+            Some("Warn") => Ok(Self::Warn),
+            Some("Error") => Ok(Self::Error),
+            _ => Err(UnknownLevel(text.to_owned())),
+        }
+    }
+}
+
+/// How a JSON line names its level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum LevelNames {
+    #[default]
+    Short,
+    Python,
 }
 
 /// Shape of a log line.
@@ -244,6 +289,6 @@ mod tests {
     #[test]
     fn sizes_without_a_path_are_the_classic_way_to_have_no_file() {
         let file = LogFile { max_size: Some(ByteSize::from_mib(10)), backups: Some(5), ..LogFile::default() };
-        assert_eq!(validate_process(&LoggingProcess { text_format: None, file: Some(file) }), []);
+        assert_eq!(validate_process(&LoggingProcess { file: Some(file), ..LoggingProcess::default() }), []);
     }
 }

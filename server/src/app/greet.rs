@@ -9,11 +9,23 @@ use crate::commands;
 use crate::dispatch::Dispatcher;
 use crate::memory;
 use crate::reload::{tell, unknown_and_notes};
-use crate::settings::defaults::Created;
-use crate::settings::{Loaded, Sources};
+use crate::settings::defaults::{Created, USUAL_FILE};
+use crate::settings::{Choice, Loaded, Sources};
 
 /// Says once what a user should know of the configuration.
 pub(super) fn tell_of(sources: &Sources, created: &Created, loaded: &Loaded) {
+    match (sources.choice, &sources.file) {
+        (Choice::Named, _) => {}
+        (Choice::Usual, Some(file)) => {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            tracing::info!(file = %file.display(), "no --config was given; using {USUAL_FILE}");
+        }
+        (Choice::Usual, None) => {
+            tracing::info!(
+                "no --config was given and there is no {USUAL_FILE}; using the defaults and the environment"
+            );
+        }
+    }
     match created {
         Created::NotNeeded => {}
         Created::Created => {

@@ -10,6 +10,8 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::observe::logs;
+
 mod call;
 mod catalogue;
 pub mod content;
@@ -43,11 +45,13 @@ pub trait Backend: Send + Sync + 'static {
     fn drain(&self, until: Instant) -> BoxFuture<'_, ()>;
 }
 
-/// Logs what a panic said. Callers are told only that something broke.
-pub(crate) fn tell_of_panic(panic: &(dyn Any + Send)) {
+/// Logs what a panic said, and returns it. Callers are told only that something broke.
+pub(crate) fn tell_of_panic(panic: &(dyn Any + Send)) -> Arc<str> {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("not a text"), "a tool panicked");
+    let exception = logs::exception(text.unwrap_or("not a text"));
+    tracing::error!(exception = &*exception, "a tool panicked");
+    exception.into()
 }
 
 /// How a backend fares.

@@ -1,5 +1,7 @@
 //! What a backend answers.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -32,13 +34,15 @@ pub struct Answer {
     pub is_error: bool,
     /// How long the result stays true, and for whom. Looked at where the protocol asks for it: when a resource was read.
     pub hints: Option<Hints>,
+    /// What lies behind an error, for the log alone.
+    pub cause: Option<Arc<str>>,
 }
 
 impl Answer {
     /// A result that is right for everybody.
     #[must_use]
     pub fn new(result: Raw) -> Self {
-        Self { result, legacy: None, is_error: false, hints: None }
+        Self { result, legacy: None, is_error: false, hints: None, cause: None }
     }
 
     /// A result that says `isError`.
@@ -56,6 +60,13 @@ impl Answer {
     #[must_use]
     pub fn with_legacy(mut self, legacy: Option<Raw>) -> Self {
         self.legacy = legacy;
+        self
+    }
+
+    /// Says what lies behind an error. The log has it, and the client does not.
+    #[must_use]
+    pub fn with_cause(mut self, cause: Option<Arc<str>>) -> Self {
+        self.cause = cause;
         self
     }
 
@@ -188,9 +199,9 @@ pub enum CallError {
     /// The client does not declare what the call cannot do without.
     #[error("the client cannot answer what it would be asked")]
     MissingCapability(QuestionKind),
-    /// What answers the call broke; what happened was logged.
+    /// What answers the call broke. What happened was logged, and is for the log alone.
     #[error("the call broke what answers it")]
-    Panicked,
+    Panicked(Arc<str>),
     /// The caller went away.
     #[error("the call was cancelled")]
     Cancelled,

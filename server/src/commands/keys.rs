@@ -10,7 +10,7 @@ use crate::auth::source;
 use crate::commands::{fail, print, say};
 use crate::environment::Environment;
 use crate::reload::refused;
-use crate::settings::{Refused, Sources};
+use crate::settings::{Flags, Refused, Sources};
 
 /// Why it is not known which file is meant.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +65,12 @@ fn place(
         return Ok(file);
     }
     let from_environment = environment.get("MCP_AUTH_API_KEYS_FILE").is_some();
-    if config.is_none() && !from_environment {
+    // Nothing is run here.
+    let flags = Flags { allow_commands: true, ..Flags::default() };
+    let sources = Sources::of_file(config, environment, flags);
+    if sources.file.is_none() && !from_environment {
         return Err(PlaceError::Nowhere);
     }
-    let sources = Sources { file: config, environment, ..Sources::default() };
     let text = sources.read().map_err(|source| StartError::Read { name: sources.name(), source })?;
     let loaded = sources.load(&text)?;
     let file = source::file(&loaded.config).map(Path::to_owned);

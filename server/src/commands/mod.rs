@@ -59,17 +59,13 @@ pub(crate) fn print(text: &str) -> ExitCode {
 }
 
 async fn serve(arguments: Serve, environment: Environment) -> ExitCode {
-    let sources = Sources {
-        file: arguments.config,
-        environment,
-        flags: Flags {
-            address: arguments.address,
-            admin_address: arguments.admin_address,
-            log_level: arguments.log_level.map(Into::into),
-            allow_commands: arguments.allow_commands,
-        },
-        ..Sources::default()
+    let flags = Flags {
+        address: arguments.address,
+        admin_address: arguments.admin_address,
+        log_level: arguments.log_level,
+        allow_commands: arguments.allow_commands,
     };
+    let sources = Sources::of_file(arguments.config, environment, flags);
     let via = if arguments.stdio { Via::Stdio } else { Via::Http };
     let termination = Termination::of(&sources.environment);
     ended(app::serve(sources, via, Program::default()).await, &termination)

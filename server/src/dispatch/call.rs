@@ -21,6 +21,7 @@ use crate::dispatch::record::Record;
 use crate::dispatch::route::Route;
 use crate::dispatch::snapshot::Snapshot;
 use crate::dispatch::{Arrival, Dispatcher, admit, allow, around, ask, cached, limit, route};
+use crate::observe::requests::{Told, Why};
 use crate::protocol::answer::{self, Message};
 use crate::protocol::capabilities::{CACHE_TTL_MS, CacheScope};
 use crate::protocol::era::Era;
@@ -40,7 +41,8 @@ const PANICKED: &str =
 pub(super) enum Ended {
     Answered(Outcome),
     Failed(CallError),
-    Panicked,
+    /// With what happened, for the log.
+    Panicked(Arc<str>),
     /// There was no room to begin.
     Refused(Fault),
 }
@@ -80,6 +82,8 @@ impl Dispatcher {
             Err(Over::Fault(fault)) => return Err(fault),
             Err(Over::Result(result)) => {
                 record.fault(Code::TooManyRequests);
+                let (error, arguments) = (Told::Result(result.as_str()), request.params.arguments);
+                record.fails(Why { error, cause: None, arguments });
                 return Ok(shaped(request, snapshot, &target, Answer::failed(result), None));
             }
         }
@@ -157,6 +161,8 @@ impl Dispatcher {
             Ended::Answered(Outcome::Complete(answer)) => {
                 if answer.is_error {
                     record.tool_error();
+                    let (error, cause) = (Told::Result(answer.result.as_str()), answer.cause.as_deref());
+                    record.fails(Why { error, cause, arguments: request.params.arguments });
                 } else {
                     record.ok();
                 }
@@ -170,14 +176,16 @@ impl Dispatcher {
             }
             Ended::Refused(fault) => Err(fault),
             Ended::Failed(error) => Err(fault(error, request.era, snapshot, &target)),
-            Ended::Panicked => {
+            Ended::Panicked(exception) => {
                 record.panicked();
                 match target {
                     Target::Tool(_) => {
+                        let (error, cause) = (Told::Result(PANICKED), Some(&*exception));
+                        record.fails(Why { error, cause, arguments: request.params.arguments });
                         let answer = Answer::failed(Raw::ours(PANICKED));
                         Ok(shaped(request, snapshot, &target, answer, from))
                     }
-                    _ => Err(failed(&target)),
+                    _ => Err(failed(&target, &exception)),
                 }
             }
         }
@@ -188,7 +196,7 @@ impl Ended {
     /// Whether it has to do with the caller of that very call: another one may fare better.
     pub(super) fn is_of_its_caller(&self) -> bool {
         match self {
-            Self::Answered(Outcome::Complete(_)) | Self::Panicked => false,
+            Self::Answered(Outcome::Complete(_)) | Self::Panicked(_) => false,
             Self::Answered(_) | Self::Refused(_) => true,
             Self::Failed(error) => {
                 !matches!(error, CallError::Unknown | CallError::InvalidParams(_) | CallError::Internal(_))
@@ -248,15 +256,14 @@ async fn watched(call: Caught, cancel: CancellationToken, deadline: Instant, _he
 fn ended_as(ended: Result<Result<Outcome, CallError>, Panic>) -> Ended {
     match ended {
         Ok(Ok(outcome)) => Ended::Answered(outcome),
-        Ok(Err(CallError::Panicked)) => Ended::Panicked,
+        Ok(Err(CallError::Panicked(exception))) => Ended::Panicked(exception),
         Ok(Err(error)) => Ended::Failed(error),
         Err(panic) => panicked(&*panic),
     }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Ended {
-    backend::tell_of_panic(panic);
-    Ended::Panicked
+    Ended::Panicked(backend::tell_of_panic(panic))
 }
 
 /// The answer as a client of its era reads it. What was read of a resource says how long it stays true.
@@ -304,22 +311,23 @@ fn fault(error: CallError, era: Era, snapshot: &Snapshot, target: &Target) -> Fa
             ),
         ),
         CallError::Overloaded => admit::overloaded(),
-        CallError::Panicked => failed(target),
+        CallError::Panicked(exception) => failed(target, &exception),
         CallError::Internal(cause) => {
             tracing::error!(kind = target.kind(), name = target.name(), cause, "a backend failed");
-            failed(target)
+            failed(target, &cause)
         }
     }
 }
 
-fn failed(target: &Target) -> Fault {
+/// A failure whose cause is for the log alone.
+fn failed(target: &Target, cause: &str) -> Fault {
     let message = match target {
         Target::Tool(_) => "the server failed to call the tool",
         Target::Prompt(_) => "the server failed to make the prompt",
         Target::Resource(_) => "the server failed to read the resource",
         Target::Completion(_) => "the server failed to complete the argument",
     };
-    Fault::new(Code::Internal, message)
+    Fault { cause: Some(cause.into()), ..Fault::new(Code::Internal, message) }
 }
 
 fn id_in_use() -> Fault {

@@ -25,7 +25,7 @@ use crate::limit::Limiter;
 use crate::memory;
 use crate::observe::logs;
 use crate::observe::metrics::Metrics;
-use crate::observe::requests::RequestLog;
+use crate::observe::requests::{RequestLog, Told, Why};
 use crate::protocol::answer::{self, Message};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
@@ -185,7 +185,12 @@ impl Dispatcher {
                     Ok(message) => {
                         Reply { status: StatusCode::OK, message: Some(message), retry_after: None }
                     }
-                    Err(fault) => Reply::refused(Some(request.id), &fault, Some(request.era), record),
+                    Err(fault) => {
+                        record.fault(fault.code);
+                        let (error, cause) = (Told::Sentence(&fault.message), fault.cause.as_deref());
+                        record.fails(Why { error, cause, arguments: request.params.arguments });
+                        Reply::refused(Some(request.id), &fault, Some(request.era), record)
+                    }
                 }
             }
         }
@@ -209,6 +214,8 @@ impl Reply {
     #[must_use]
     pub fn refused(id: Option<&str>, fault: &Fault, era: Option<Era>, record: &mut Record) -> Self {
         record.fault(fault.code);
+        let (error, cause) = (Told::Sentence(&fault.message), fault.cause.as_deref());
+        record.fails(Why { error, cause, arguments: None });
         let message = (fault.code != Code::Cancelled).then(|| answer::error(id, fault));
         Self { status: fault.code.status(era), message, retry_after: fault.retry_after }
     }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use crate::auth::principal::Caller;
 use crate::dispatch::around;
 use crate::observe::metrics::Metrics;
-use crate::observe::requests::{Entry, Known};
+use crate::observe::requests::{Entry, Known, Told, Why};
 use crate::observe::trace::{Context, Finished, Head, Span};
 use crate::observe::traffic::Seen;
 use crate::protocol::envelope::Params;
@@ -157,6 +157,13 @@ impl Record {
         self.code = Some(code.number());
     }
 
+    /// Why it fails: after its outcome.
+    pub fn fails(&mut self, why: Why<'_>) {
+        if let Some(entry) = &mut self.entry {
+            entry.fails(self.outcome, why);
+        }
+    }
+
     pub fn aborted(&mut self) {
         self.outcome = ABORTED;
     }
@@ -181,7 +188,12 @@ impl Drop for Record {
             outcome: self.outcome,
             took: elapsed,
         });
-        if let Some(entry) = &self.entry {
+        if let Some(entry) = &mut self.entry {
+            if self.outcome == ABORTED {
+                // There is no one who would say why.
+                let error = Told::Sentence("the connection ended before the answer was sent");
+                entry.fails(ABORTED, Why { error, cause: None, arguments: None });
+            }
             let known = Known { method: self.method, era: self.era, tool };
             entry.ended(known, self.outcome, elapsed);
         }

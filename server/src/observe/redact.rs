@@ -114,7 +114,7 @@ fn shorten(text: &mut String) {
 }
 
 /// Whether the name of a member says that its value is a secret.
-fn is_secret(name: &str) -> bool {
+pub(super) fn is_secret(name: &str) -> bool {
     let lower: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     SECRET_PARTS.iter().any(|part| lower.contains(part))
         || words(name).any(|word| SECRET_WORDS.contains(&&*word))

@@ -17,6 +17,7 @@ use crate::observe::redact;
 use crate::observe::trace::Context;
 
 mod line;
+mod reason;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +50,29 @@ pub struct Entry {
     trace: Option<u128>,
     principal: Option<Arc<Principal>>,
     address: Option<IpAddr>,
+    /// Why it failed, as the client is told; empty where it did not, or that is not known.
+    error: String,
+    /// What lies behind that, which the client is not told.
+    exception: Option<String>,
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Why<'a> {
+    /// What the client is told.
+    pub error: Told<'a>,
+    /// What lies behind that.
+    pub cause: Option<&'a str>,
+    /// What the caller sent, of which the log may have to hide what is quoted.
+    pub arguments: Option<&'a str>,
+}
+
+/// What a client is told of a failure.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    Sentence(&'a str),
+    /// A result of a tool that says `isError`, as JSON.
+    Result(&'a str),
 }
 
 /// What is known of a request when its line is written.
@@ -107,6 +131,8 @@ impl RequestLog {
             trace: None,
             principal: None,
             address,
+            error: String::new(),
+            exception: None,
         }))
     }
 
@@ -151,8 +177,21 @@ impl Entry {
         }
         if self.sampled {
             self.asked = true;
-            self.write(line::Kind::Request, known, LogLevel::Info, line!());
+            self.write(line::Kind::Request, known, LogLevel::Info, ("asked", line!()));
         }
+    }
+
+    /// Takes note of why it fails. The first reason is the closest to it, and stays.
+    pub fn fails(&mut self, outcome: &'static str, why: Why<'_>) {
+        if !self.error.is_empty() || !self.log.enabled(level_of(outcome)) {
+            return;
+        }
+        let policy = self.log.arguments();
+        self.error = match why.error {
+            Told::Sentence(sentence) => reason::shown(sentence, why.arguments, policy),
+            Told::Result(result) => reason::shown(&reason::of_result(result), why.arguments, policy),
+        };
+        self.exception = why.cause.map(|cause| reason::shown(cause, why.arguments, policy));
     }
 
     /// Writes the line of a request that has ended.
@@ -160,20 +199,17 @@ impl Entry {
         if outcome == "ok" {
             // A message that wants no answer is no request.
             if self.sampled && known.method != "notification" {
-                self.write(line::Kind::Response { took }, known, LogLevel::Info, line!());
+                self.write(line::Kind::Response { took }, known, LogLevel::Info, ("ended", line!()));
             }
             return;
         }
-        let level = match outcome {
-            "internal_error" | "panic" | "timeout" => LogLevel::Error,
-            _ => LogLevel::Warn,
-        };
+        let level = level_of(outcome);
         if self.log.enabled(level) {
-            self.write(line::Kind::Error { took, error: outcome }, known, level, line!());
+            self.write(line::Kind::Error { took, outcome }, known, level, ("ended", line!()));
         }
     }
 
-    fn write(&self, kind: line::Kind, known: Known<'_>, level: LogLevel, at: u32) {
+    fn write(&self, kind: line::Kind, known: Known<'_>, level: LogLevel, at: (&'static str, u32)) {
         let line = line::RequestLine::new(self, kind, known, level, at);
         match &self.log.hub {
             Some(hub) => hub.publish_at(level, &line),
@@ -185,6 +221,14 @@ impl Entry {
     fn write_own_id(&self, out: &mut String) {
         // Writing to a string cannot fail.
         let _written = write!(out, "{:08x}-{:x}", self.log.process, self.number);
+    }
+}
+
+/// How severe a failure is: those of this server are errors.
+fn level_of(outcome: &str) -> LogLevel {
+    match outcome {
+        "internal_error" | "panic" | "timeout" => LogLevel::Error,
+        _ => LogLevel::Warn,
     }
 }
 

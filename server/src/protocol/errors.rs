@@ -17,6 +17,8 @@ pub struct Fault {
     pub code: Code,
     /// For people: what is wrong and the next step.
     pub message: Cow<'static, str>,
+    /// What lies behind it, for the log alone.
+    pub cause: Option<Box<str>>,
     /// For programs, where the specification asks for it.
     pub data: Option<Raw>,
     /// After how many seconds it is worth trying again, where it is.
@@ -79,7 +81,7 @@ pub enum Code {
 impl Fault {
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), data: None, retry_after: code.retry_after() }
+        Self { code, message: message.into(), cause: None, data: None, retry_after: code.retry_after() }
     }
 
     /// A version that is not served; `data` names those that are (specification, "Protocol Version Negotiation").
@@ -88,6 +90,7 @@ impl Fault {
         Self {
             code: Code::UnsupportedVersion,
             message: format!("protocol version {requested:?} is not supported").into(),
+            cause: None,
             data: Some(Raw::of(&json!({"supported": SUPPORTED_VERSIONS, "requested": requested}))),
             retry_after: None,
         }

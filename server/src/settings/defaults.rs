@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcp_server_config::{ServerConfig, render, render_yaml};
 
@@ -50,8 +50,17 @@ impl Sources {
     }
 }
 
+/// Where a configuration usually is, from the working directory of the server.
+pub const USUAL_FILE: &str = "config/production.json";
+
 /// Where a configuration usually is, on a bare machine and in the image: its directory is made, too.
-const USUAL: [&str; 2] = ["config/production.json", "/app/config/production.json"];
+const USUAL: [&str; 2] = [USUAL_FILE, "/app/config/production.json"];
+
+/// The usual file, where it exists.
+#[must_use]
+pub fn usual_file() -> Option<PathBuf> {
+    Some(PathBuf::from(USUAL_FILE)).filter(|file| file.exists())
+}
 
 /// The text of a configuration with every default written out.
 #[must_use]

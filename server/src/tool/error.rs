@@ -1,6 +1,9 @@
 //! Why a tool did not do what it was asked.
 
+use std::sync::Arc;
+
 use crate::backend::{CallError, QuestionKind, Questions};
+use crate::reload::chain;
 
 /// What keeps a tool from a result. Nearly always a sentence for the model, which can read it and call again.
 ///
@@ -10,8 +13,8 @@ pub struct ToolError(pub(super) Cause);
 
 #[derive(Debug)]
 pub(super) enum Cause {
-    /// Told in a result that says `isError`.
-    Message(String),
+    /// Told in a result that says `isError`, with what lies behind it, which only the log has.
+    Message(String, Option<Arc<str>>),
     /// The client has to answer first.
     Asks(Questions),
     /// Told as an error of the protocol.
@@ -22,7 +25,7 @@ impl ToolError {
     /// A sentence for the model: what is wrong, and what to do about it.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self(Cause::Message(message.into()))
+        Self(Cause::Message(message.into(), None))
     }
 
     /// Nobody waits for the answer any more.
@@ -50,6 +53,7 @@ impl ToolError {
 
 impl<E: std::error::Error> From<E> for ToolError {
     fn from(error: E) -> Self {
-        Self::new(error.to_string())
+        let cause = error.source().map(|cause| chain(cause).into());
+        Self(Cause::Message(error.to_string(), cause))
     }
 }

@@ -142,7 +142,9 @@ fn read<A: DeserializeOwned>(arguments: Value) -> Result<A, Answer> {
 fn ended<O: Output>(result: Result<O, ToolError>) -> Result<Outcome, CallError> {
     match result {
         Ok(output) => Ok(Outcome::Complete(output.into_output().into_answer())),
-        Err(ToolError(Cause::Message(message))) => Ok(Outcome::Complete(Answer::error(&message))),
+        Err(ToolError(Cause::Message(message, cause))) => {
+            Ok(Outcome::Complete(Answer::error(&message).with_cause(cause)))
+        }
         Err(ToolError(Cause::Asks(questions))) => Ok(Outcome::NeedInput(questions)),
         Err(ToolError(Cause::Call(error))) => Err(error),
     }

@@ -7,6 +7,7 @@
 mod auth;
 mod cache;
 mod classic;
+mod classic_document;
 mod collector;
 mod command_tools;
 mod commands;

@@ -255,10 +255,7 @@ fn catalogue(tools: &CompiledTools) -> Catalogue {
 
 /// Turns a panic into an error: one broken tool must not take a connection, or the process, with it.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, CallError> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        super::tell_of_panic(&*panic);
-        CallError::Panicked
-    })
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| CallError::Panicked(super::tell_of_panic(&*panic)))
 }
 
 /// Work for the pool.

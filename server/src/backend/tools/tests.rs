@@ -439,7 +439,7 @@ async fn what_waits_is_bounded_and_leaves_when_nobody_waits_for_it() {
 async fn a_panic_costs_one_call() {
     let pool = Pool::new(ONE);
     let panics = pool.submit(Box::new(|| panic!("on purpose"))).unwrap();
-    assert!(matches!(panics.await, Err(CallError::Panicked)));
+    assert!(matches!(panics.await, Err(CallError::Panicked(_))));
     pool.submit(Box::new(done)).unwrap().await.unwrap();
 }
 

@@ -11,6 +11,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use crate::observe::logs::clock::Moment;
+use crate::observe::logs::function;
 use crate::observe::logs::hub::Hub;
 use crate::observe::logs::line::{Line, Place, Value};
 use crate::observe::scrub;
@@ -24,14 +25,19 @@ impl<S: Subscriber> Layer<S> for ToSinks {
         let metadata = event.metadata();
         let mut fields = Fields::default();
         event.record(&mut fields);
+        let (file, line) = (metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
+        // A file of another crate may be called as one of ours.
+        let is_own = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+        let function = if is_own { function::at(file, line) } else { function::UNKNOWN };
         self.0.publish(&Line {
             moment: Moment::now(),
             place: Place {
                 level: level(*metadata.level()),
                 target: metadata.target(),
                 module: metadata.module_path().unwrap_or_default(),
-                file: metadata.file().unwrap_or_default(),
-                line: metadata.line().unwrap_or_default(),
+                file,
+                function,
+                line,
             },
             message: fields.message,
             fields: fields.fields,

@@ -149,8 +149,8 @@ impl Hub {
             let number = text.parse::<u64>().is_ok();
             (*name, if number { Value::Raw(text.clone()) } else { Value::Text(text.clone()) })
         }));
-        let place =
-            Place { level, target: module_path!(), module: module_path!(), file: file!(), line: line!() };
+        let (target, module, function) = (module_path!(), module_path!(), "tell");
+        let place = Place { level, target, module, file: file!(), function, line: line!() };
         let line = Line { moment: Moment::now(), place, message: message.to_owned(), fields };
         self.publish_by(level, &line, Queue::push_report);
     }

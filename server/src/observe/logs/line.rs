@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp_server_config::text_format::{Attribute, Piece, Spec};
-use mcp_server_config::{LogLevel, TextFormat};
+use mcp_server_config::{LevelNames, LogLevel, TextFormat};
 
 pub(crate) use crate::observe::logs::clock::Moment;
 use crate::observe::logs::escape::{json, plain, word};
@@ -15,7 +15,7 @@ use crate::observe::logs::escape::{json, plain, word};
 /// How lines look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    Json,
+    Json(LevelNames),
     /// For people; in colours, where the terminal has them.
     Plain {
         colours: bool,
@@ -31,6 +31,8 @@ pub(crate) struct Place<'a> {
     pub(crate) target: &'a str,
     pub(crate) module: &'a str,
     pub(crate) file: &'a str,
+    /// The function around it, or what Python says where there is none.
+    pub(crate) function: &'a str,
     pub(crate) line: u32,
 }
 
@@ -60,7 +62,7 @@ pub(crate) trait Render {
 impl Render for Line<'_> {
     fn render(&self, format: &Format, out: &mut String) {
         match format {
-            Format::Json => self.json(out),
+            Format::Json(names) => self.json(*names, out),
             Format::Plain { colours } => self.plain(*colours, out),
             Format::Python(format) => self.python(format, out),
         }
@@ -68,20 +70,22 @@ impl Render for Line<'_> {
 }
 
 /// Fields of every line, which an event's own must not repeat.
-const RESERVED: [&str; 6] = ["timestamp", "level", "logger", "message", "module", "line"];
+const RESERVED: [&str; 7] = ["timestamp", "level", "logger", "message", "module", "function", "line"];
 
 impl Line<'_> {
-    fn json(&self, out: &mut String) {
+    fn json(&self, names: LevelNames, out: &mut String) {
         out.push_str(r#"{"timestamp":""#);
         self.moment.write_rfc3339(out);
         out.push_str(r#"","level":""#);
-        out.push_str(level_name(self.place.level));
+        out.push_str(name_of(self.place.level, names));
         out.push_str(r#"","logger":""#);
         write_logger(self.place.target, out);
         out.push_str(r#"","message":"#);
         json(&self.message, out);
         out.push_str(r#","module":"#);
         json(last(self.place.module, "::"), out);
+        out.push_str(r#","function":"#);
+        json(self.place.function, out);
         // Writing to a string cannot fail.
         let _written = write!(out, r#","line":{}"#, self.place.line);
         for (name, value) in &self.fields {
@@ -160,8 +164,7 @@ impl Line<'_> {
             A::Thread => return spec.number(thread_number() as f64, out),
             A::Asctime => self.moment.write_asctime(text),
             A::Filename => text.push_str(last(place.file, "/")),
-            // Events do not know their function; Python says the same of code outside of one.
-            A::FuncName => text.push_str("<module>"),
+            A::FuncName => text.push_str(place.function),
             A::LevelName => text.push_str(python_level(place.level)),
             A::Message => self.message_and_fields("", "", text),
             A::Module => text.push_str(last(place.module, "::")),
@@ -209,7 +212,15 @@ fn last<'a>(text: &'a str, between: &str) -> &'a str {
     text.rsplit(between).next().unwrap_or(text)
 }
 
-pub(crate) const fn level_name(level: LogLevel) -> &'static str {
+/// The name of a level in a JSON line.
+pub(crate) const fn name_of(level: LogLevel, names: LevelNames) -> &'static str {
+    match names {
+        LevelNames::Short => level_name(level),
+        LevelNames::Python => python_level(level),
+    }
+}
+
+const fn level_name(level: LogLevel) -> &'static str {
     match level {
         LogLevel::Trace => "TRACE",
         LogLevel::Debug => "DEBUG",
@@ -246,6 +257,7 @@ mod tests {
             target: "mcp_server::reload",
             module: "mcp_server::reload",
             file: "server/src/reload.rs",
+            function: "run",
             line: 42,
         };
         Line { moment: Moment::now(), place, message: message.to_owned(), fields }
@@ -265,7 +277,7 @@ mod tests {
             ("level", Value::Text("mine".into())),
         ];
         let mut out = String::new();
-        line(LogLevel::Warn, "it is\nso", fields).render(&Format::Json, &mut out);
+        line(LogLevel::Warn, "it is\nso", fields).render(&Format::Json(LevelNames::Short), &mut out);
         let read: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert!(!out.contains('\n'));
         for (key, expected) in [
@@ -273,6 +285,7 @@ mod tests {
             ("logger", "mcp_server.reload".into()),
             ("message", "it is\nso".into()),
             ("module", "reload".into()),
+            ("function", "run".into()),
             ("line", 42.into()),
             ("file", "a \"b\"\n".into()),
             ("tools", 3.into()),
@@ -281,6 +294,24 @@ mod tests {
             assert_eq!(read[key], expected, "{key}");
         }
         assert!(read["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn levels_have_python_s_names_where_that_is_asked_for() {
+        for (level, short, python) in [
+            (LogLevel::Trace, "TRACE", "TRACE"),
+            (LogLevel::Debug, "DEBUG", "DEBUG"),
+            (LogLevel::Info, "INFO", "INFO"),
+            (LogLevel::Warn, "WARN", "WARNING"),
+            (LogLevel::Error, "ERROR", "ERROR"),
+        ] {
+            for (names, expected) in [(LevelNames::Short, short), (LevelNames::Python, python)] {
+                let mut out = String::new();
+                line(level, "m", Vec::new()).render(&Format::Json(names), &mut out);
+                let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+                assert_eq!(read["level"], expected);
+            }
+        }
     }
 
     #[test]
@@ -295,7 +326,7 @@ mod tests {
             ("%(levelno)s %(levelname)s", "30 WARNING"),
             ("%(module)s:%(lineno)d %(lineno)5d|%(lineno)-5d|", "reload:42    42|42   |"),
             ("%(filename)s %(pathname)s", "reload.rs server/src/reload.rs"),
-            ("%(funcName)s %(processName)s", "<module> MainProcess"),
+            ("%(funcName)s %(processName)s", "run MainProcess"),
             ("%(process)d", &process),
             ("100%%", "100%"),
         ] {

@@ -4,6 +4,7 @@
 //! An event is written as a line by the thread that tells it, into the queue of each [`hub`]'s sink, and out of there by
 //! the sink's own thread. Nobody ever waits for a sink.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ use crate::observe::logs::sinks::{Sinks, planned};
 mod clock;
 pub(crate) mod escape;
 mod event;
+pub(crate) mod function;
 pub mod hub;
 pub(crate) mod line;
 mod queue;
@@ -111,6 +113,14 @@ impl LogControl {
         Ok(())
     }
 
+    /// Opens the log files again. How many there are; nothing changes where one cannot be opened.
+    ///
+    /// # Errors
+    /// Where a log file cannot be opened.
+    pub fn reopen(&self) -> Result<usize, LogError> {
+        self.sinks.reopen()
+    }
+
     /// What is counted of the log, and how it is.
     #[must_use]
     pub fn hub(&self) -> &Arc<Hub> {
@@ -138,11 +148,29 @@ fn targets(level: LogLevel) -> Targets {
     Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("mcp_server", own)
 }
 
+thread_local! {
+    /// Where the last panic of a thread was: who catches one is not told.
+    static PANICKED_AT: Cell<Option<String>> = const { Cell::new(None) };
+}
+
 /// What happens in a panic is for the log, with everything else, and without secrets.
 fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
-    let message = panic.payload_as_str().unwrap_or("not a text");
     let location = panic.location().map(ToString::to_string);
-    tracing::error!(panic = message, location, "the program panicked");
+    let exception = described(location.as_deref(), panic.payload_as_str().unwrap_or("not a text"));
+    tracing::error!(exception, "the program panicked");
+    PANICKED_AT.set(location);
+}
+
+/// What is said of the panic of this thread that was just caught: where it was, if that is known, and its message.
+pub(crate) fn exception(message: &str) -> String {
+    described(PANICKED_AT.take().as_deref(), message)
+}
+
+fn described(location: Option<&str>, message: &str) -> String {
+    match location {
+        Some(location) => format!("panicked at {location}: {message}"),
+        None => format!("panicked: {message}"),
+    }
 }
 
 #[cfg(test)]

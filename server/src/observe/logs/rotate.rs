@@ -1,13 +1,20 @@
 //! A log file that is rotated by size, as Python's `RotatingFileHandler` does it: before a line that would make the file
 //! reach its size, `path.1` becomes `path.2` and so on, and `path` becomes `path.1`.
+//!
+//! A file that others move or delete (logrotate, an operator at a shell) is opened again at its path, as Python's
+//! `WatchedFileHandler` does it; one that is truncated in place is known to be small again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Lines may hold arguments of calls: others on the machine have no business with them.
 const MODE: u32 = 0o640;
+
+/// At most so long after a file was moved or deleted its lines go to the new one.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// An open log file.
 #[derive(Debug)]
@@ -19,39 +26,61 @@ pub(super) struct RotatingFile {
     limit: Option<u64>,
     max_size: u64,
     backups: u32,
-    /// Why it could not be rotated the last time.
-    trouble: Option<io::Error>,
+    /// Device and inode of the open file; absent for what is no regular file.
+    identity: Option<(u64, u64)>,
+    looked: Instant,
+    /// True where the file is no longer at its path and could not be opened there.
+    astray: bool,
+    /// What went wrong the last time, until it is reported.
+    trouble: Option<Trouble>,
+}
+
+/// What is wrong with a file that is written all the same.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) what: &'static str,
+    pub(super) error: io::Error,
+}
+
+/// A file that was just opened.
+struct Opened {
+    file: File,
+    size: u64,
+    identity: Option<(u64, u64)>,
 }
 
 impl RotatingFile {
     /// Opens a file, and makes it and its directory where they do not exist.
     pub(super) fn open(path: &Path, max_size: u64, backups: u32) -> io::Result<Self> {
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            fs::create_dir_all(directory)?;
-        }
-        let (file, size, regular) = open(path)?;
-        let limit = (regular && max_size > 0 && backups > 0).then_some(max_size);
-        Ok(Self { path: path.to_owned(), file, size, limit, max_size, backups, trouble: None })
+        let Opened { file, size, identity } = open(path)?;
+        let limit = (identity.is_some() && max_size > 0 && backups > 0).then_some(max_size);
+        let (path, looked) = (path.to_owned(), Instant::now());
+        let (astray, trouble) = (false, None);
+        Ok(Self { path, file, size, limit, max_size, backups, identity, looked, astray, trouble })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Why the file could not be rotated, told once; it goes on growing then.
-    pub(super) fn take_trouble(&mut self) -> Option<io::Error> {
+    /// What went wrong though the file is written, reported once.
+    pub(super) fn take_trouble(&mut self) -> Option<Trouble> {
         self.trouble.take()
     }
 
     /// Writes some of the lines, and rotates before the first one that does not fit. `begins` says whether `lines` begin
     /// with the beginning of a line.
     pub(super) fn write_some(&mut self, lines: &[u8], begins: bool) -> io::Result<usize> {
+        if begins && self.identity.is_some() && self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            self.look()?;
+        }
         let mut fits = self.fitting(lines, begins);
         if fits == 0 {
             if let Err(error) = self.rotate() {
                 // Growing is better than losing; after as much again it is tried again.
                 self.limit = Some(self.size.saturating_add(self.max_size));
-                self.trouble = Some(error);
+                self.trouble = Some(Trouble { what: "the log file cannot be rotated and grows", error });
             }
             fits = self.fitting(lines, begins).max(line_length(lines));
         }
@@ -78,6 +107,44 @@ impl RotatingFile {
         fits
     }
 
+    /// Opens the file again where it is no longer at its path.
+    ///
+    /// # Errors
+    /// Where it was deleted and cannot be made again: what is written to it now is lost.
+    fn look(&mut self) -> io::Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(found) if self.identity == Some((found.dev(), found.ino())) => {
+                // It may have been truncated, or another process writes it too.
+                self.size = found.len();
+                self.astray = false;
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Perhaps it is there: nothing is known.
+            Err(_) => return Ok(()),
+        }
+        match self.reopen() {
+            Ok(()) => Ok(()),
+            Err(error) if self.file.metadata()?.nlink() == 0 => Err(error),
+            Err(error) => {
+                if !std::mem::replace(&mut self.astray, true) {
+                    let what =
+                        "the log file was moved and cannot be opened again; lines go to the moved file";
+                    self.trouble = Some(Trouble { what, error });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let Opened { file, size, identity } = open(&self.path)?;
+        (self.file, self.size, self.identity, self.astray) = (file, size, identity, false);
+        self.limit = self.limit.and(identity).map(|_| self.max_size);
+        Ok(())
+    }
+
     fn rotate(&mut self) -> io::Result<()> {
         for number in (1..self.backups).rev() {
             match fs::rename(self.backup(number), self.backup(number + 1)) {
@@ -90,9 +157,7 @@ impl RotatingFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let (file, size, _) = open(&self.path)?;
-        (self.file, self.size, self.limit) = (file, size, Some(self.max_size));
-        Ok(())
+        self.reopen()
     }
 
     fn backup(&self, number: u32) -> PathBuf {
@@ -102,14 +167,18 @@ impl RotatingFile {
     }
 }
 
-/// Opens a file to add to it; with its size, and whether it is one that has a size.
-fn open(path: &Path) -> io::Result<(File, u64, bool)> {
+/// Opens a file to add to it, and makes it and its directory where they do not exist.
+fn open(path: &Path) -> io::Result<Opened> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        fs::create_dir_all(directory)?;
+    }
     // A pipe that nobody reads yet must not hold up the start: opened for both, it opens at once.
     let is_pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
     let mut options = OpenOptions::new();
     let file = options.read(is_pipe).append(true).create(true).mode(MODE).open(path)?;
     let found = file.metadata()?;
-    Ok((file, found.len(), found.is_file()))
+    let identity = found.is_file().then(|| (found.dev(), found.ino()));
+    Ok(Opened { file, size: found.len(), identity })
 }
 
 fn line_length(lines: &[u8]) -> usize {
@@ -198,11 +267,81 @@ mod tests {
         fs::create_dir_all(directory.path().join("log.1/in-the-way")).unwrap();
         let mut file = RotatingFile::open(&path, 10, 1).unwrap();
         write(&mut file, b"line 1\nline 2\n");
-        assert!(file.take_trouble().is_some() && file.take_trouble().is_none());
+        let trouble = file.take_trouble().unwrap();
+        assert!(trouble.what.contains("rotated") && file.take_trouble().is_none());
         assert_eq!(fs::read_to_string(&path).unwrap(), "line 1\nline 2\n");
         fs::remove_dir_all(directory.path().join("log.1")).unwrap();
         write(&mut file, b"line 3\n");
         assert_eq!(contents(directory.path(), "log"), ["line 3\n", "line 1\nline 2\n"]);
+    }
+
+    /// As if the last look had been long ago.
+    fn later(file: &mut RotatingFile) {
+        file.looked -= LOOK;
+    }
+
+    #[test]
+    fn a_moved_or_deleted_file_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("logs/log");
+        let read = |name: &str| fs::read_to_string(path.with_file_name(name)).unwrap();
+        let mut file = RotatingFile::open(&path, 20, 2).unwrap();
+        write(&mut file, b"before\n");
+        fs::rename(&path, path.with_file_name("moved")).unwrap();
+        later(&mut file);
+        write(&mut file, b"after\n");
+        assert_eq!((&*read("moved"), &*read("log")), ("before\n", "after\n"));
+        // With the directory, which is made again.
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        later(&mut file);
+        write(&mut file, b"again\n");
+        assert_eq!(read("log"), "again\n");
+        assert!(file.take_trouble().is_none());
+        // It is rotated as before.
+        write(&mut file, b"0123456789abc\n");
+        assert_eq!((&*read("log"), &*read("log.1")), ("0123456789abc\n", "again\n"));
+    }
+
+    #[test]
+    fn a_truncated_file_is_small_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut file = RotatingFile::open(&path, 20, 2).unwrap();
+        write(&mut file, b"line 001\nline 002\n");
+        fs::write(&path, "").unwrap();
+        later(&mut file);
+        write(&mut file, b"line 003\n");
+        assert_eq!(contents(directory.path(), "log"), ["line 003\n"], "nothing was rotated");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_and_cannot_be_made_again_takes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("logs/log");
+        let mut file = RotatingFile::open(&path, 0, 0).unwrap();
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path.parent().unwrap(), "in the way").unwrap();
+        later(&mut file);
+        assert!(file.write_some(b"lost\n", true).is_err());
+        fs::remove_file(path.parent().unwrap()).unwrap();
+        later(&mut file);
+        write(&mut file, b"kept\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "kept\n");
+    }
+
+    #[test]
+    fn a_moved_file_whose_path_is_taken_is_written_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, moved) = (directory.path().join("log"), directory.path().join("moved"));
+        let mut file = RotatingFile::open(&path, 0, 0).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        fs::create_dir(&path).unwrap();
+        for _ in 0..2 {
+            later(&mut file);
+            write(&mut file, b"line\n");
+        }
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "line\nline\n");
+        assert!(file.take_trouble().unwrap().what.contains("moved") && file.take_trouble().is_none());
     }
 
     #[test]

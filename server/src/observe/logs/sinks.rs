@@ -74,6 +74,26 @@ impl Sinks {
         *places = wanted.into_iter().map(|(name, place, ..)| (name, place)).collect();
         Ok(())
     }
+
+    /// Opens every file again: what others moved away is written no more. How many files there are. Nothing changes where
+    /// one cannot be opened.
+    pub(super) fn reopen(&self) -> Result<usize, LogError> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = places.iter().filter(|(_, place)| matches!(place, Wanted::File { .. }));
+        let open = |(name, place): &(&'static str, Wanted)| match place.open() {
+            Ok(target) => Ok((*name, target)),
+            Err(error) => Err(failed(name, place, error)),
+        };
+        let opened: Vec<_> = files.map(open).collect::<Result<_, _>>()?;
+        let count = opened.len();
+        let sinks = self.hub.sinks();
+        for (name, target) in opened {
+            if let Some(sink) = sinks.iter().find(|sink| sink.name == name) {
+                sink.queue.change(target);
+            }
+        }
+        Ok(count)
+    }
 }
 
 /// The sinks that the settings ask for. Sinks of one format are neighbours.
@@ -88,17 +108,18 @@ pub(super) fn planned(
     let asked = service.format.or(python.is_some().then_some(LogFormat::Text));
     let text =
         |colours| python.clone().map_or(Format::Plain { colours }, |format| Format::Python(format.into()));
+    let json = Format::Json(service.level_names());
     let (place, console) = match asked {
         Some(LogFormat::Text) => (Wanted::Stderr, text(terminal)),
         None if terminal => (Wanted::Stderr, text(true)),
-        None | Some(LogFormat::Json) if stdout_is_taken => (Wanted::Stderr, Format::Json),
-        None | Some(LogFormat::Json) => (Wanted::Stdout, Format::Json),
+        None | Some(LogFormat::Json) if stdout_is_taken => (Wanted::Stderr, json),
+        None | Some(LogFormat::Json) => (Wanted::Stdout, json),
     };
     let mut planned = vec![("console", place, console, LogLevel::Trace)];
     let Some(file) = &process.file else { return planned };
     let format = match asked {
         Some(LogFormat::Text) => text(false),
-        None | Some(LogFormat::Json) => Format::Json,
+        None | Some(LogFormat::Json) => Format::Json(service.level_names()),
     };
     let place = |path: &String, file: &LogFile| Wanted::File {
         path: path.into(),

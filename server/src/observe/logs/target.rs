@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use crate::observe::logs::rotate::RotatingFile;
+use crate::observe::logs::rotate::{RotatingFile, Trouble};
 
 /// An open console or file.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ impl Target {
         }
     }
 
-    /// Why the file could not be rotated, told once.
-    pub(super) fn take_trouble(&mut self) -> Option<io::Error> {
+    /// What went wrong though it is written, reported once.
+    pub(super) fn take_trouble(&mut self) -> Option<Trouble> {
         match self {
             Self::Console(_) => None,
             Self::File(file) => file.take_trouble(),

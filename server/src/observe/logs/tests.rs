@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcp_server_config::{ByteSize, LogFile, LogFormat, LogLevel, Logging, LoggingProcess};
+use mcp_server_config::{ByteSize, LevelNames, LogFile, LogFormat, LogLevel, Logging, LoggingProcess};
 use serde_json::Value;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -87,6 +87,7 @@ fn events_become_lines_with_their_fields() {
         ("level", Value::from("WARN")),
         ("message", "something happened".into()),
         ("module", "tests".into()),
+        ("function", "events_become_lines_with_their_fields".into()),
         ("number", 7.into()),
         ("yes", true.into()),
         ("half", 0.5.into()),
@@ -165,7 +166,12 @@ fn a_pipe_that_nobody_reads_holds_nobody_up_and_what_was_lost_is_told() {
     let wanted = Wanted::File { path: pipe.clone(), max_size: 1000, backups: 3 };
     // What the pipe itself holds is written before anybody reads.
     writer::start("file", queue.clone(), wanted.open().unwrap(), hub.clone()).unwrap();
-    hub.replace(vec![Sink { name: "file", format: Format::Json, least: LogLevel::Trace, queue }]);
+    hub.replace(vec![Sink {
+        name: "file",
+        format: Format::Json(LevelNames::Short),
+        least: LogLevel::Trace,
+        queue,
+    }]);
     let begun = Instant::now();
     let mut told = 0_u64;
     telling(&hub, || {
@@ -240,6 +246,22 @@ fn formats_and_files_change_while_lines_are_written() {
 }
 
 #[test]
+fn files_that_were_moved_away_are_reopened_when_that_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let sinks = Sinks::default();
+    put(&sinks, &Logging::default(), &file(&path));
+    telling(sinks.hub(), || tracing::info!("before"));
+    assert!(sinks.hub().flush());
+    fs::rename(&path, directory.path().join("moved")).unwrap();
+    assert_eq!(sinks.reopen().unwrap(), 1);
+    telling(sinks.hub(), || tracing::info!("after"));
+    assert!(sinks.hub().flush());
+    assert_eq!(read(&directory.path().join("moved"))[0]["message"], "before");
+    assert_eq!(read(&path)[0]["message"], "after");
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_changes_nothing_and_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
@@ -262,7 +284,7 @@ fn where_lines_go_and_how_they_look() {
     let shown = |service: &Logging, process: &LoggingProcess, taken, terminal| {
         let (_, place, format, _) = planned(service, process, taken, terminal).remove(0);
         let format = match format {
-            Format::Json => "json",
+            Format::Json(_) => "json",
             Format::Plain { colours: true } => "colours",
             Format::Plain { colours: false } => "plain",
             Format::Python(_) => "python",

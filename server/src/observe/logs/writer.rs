@@ -10,6 +10,7 @@ use mcp_server_config::LogLevel;
 
 use crate::observe::logs::hub::Hub;
 use crate::observe::logs::queue::{Next, Pause, Queue};
+use crate::observe::logs::rotate::Trouble;
 use crate::observe::logs::target::Target;
 
 /// How long after a failure it is tried again.
@@ -106,9 +107,9 @@ impl Writer {
             let message = "lines of the log were lost: they came faster than they could be written";
             self.hub.tell(LogLevel::Error, message, self.name, &[("lost", lost.to_string())]);
         }
-        if let Some(error) = self.target.take_trouble() {
+        if let Some(Trouble { what, error }) = self.target.take_trouble() {
             let more = [("path", self.target.name()), ("error", error.to_string())];
-            self.hub.tell(LogLevel::Error, "the log file cannot be rotated and grows", self.name, &more);
+            self.hub.tell(LogLevel::Error, what, self.name, &more);
         }
     }
 

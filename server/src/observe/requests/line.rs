@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use mcp_server_config::LogLevel;
+use mcp_server_config::{LevelNames, LogLevel};
 
 use crate::observe::logs::escape::json;
-use crate::observe::logs::line::{Format, Line, Moment, Place, Render, Value, level_name};
+use crate::observe::logs::line::{Format, Line, Moment, Place, Render, Value, name_of};
 use crate::observe::requests::{Entry, Known};
 
 /// What a line tells.
@@ -14,7 +14,7 @@ use crate::observe::requests::{Entry, Known};
 pub(super) enum Kind {
     Request,
     Response { took: Duration },
-    Error { took: Duration, error: &'static str },
+    Error { took: Duration, outcome: &'static str },
 }
 
 /// A line of the request log.
@@ -23,15 +23,22 @@ pub(super) struct RequestLine<'a> {
     kind: Kind,
     known: Known<'a>,
     level: LogLevel,
-    at: u32,
+    /// The function that writes it, and its line.
+    at: (&'static str, u32),
     moment: Moment,
 }
 
 const TARGET: &str = "mcp_server::requests";
-const FILE: &str = file!();
+const FILE: &str = "server/src/observe/requests.rs";
 
 impl<'a> RequestLine<'a> {
-    pub(super) fn new(entry: &'a Entry, kind: Kind, known: Known<'a>, level: LogLevel, at: u32) -> Self {
+    pub(super) fn new(
+        entry: &'a Entry,
+        kind: Kind,
+        known: Known<'a>,
+        level: LogLevel,
+        at: (&'static str, u32),
+    ) -> Self {
         Self { entry, kind, known, level, at, moment: Moment::now() }
     }
 
@@ -47,18 +54,20 @@ impl<'a> RequestLine<'a> {
         self.known.tool.unwrap_or(&self.entry.name)
     }
 
-    fn json(&self, out: &mut String) {
+    fn json(&self, names: LevelNames, out: &mut String) {
         let (entry, known) = (self.entry, self.known);
         out.push_str(r#"{"timestamp":""#);
         self.moment.write_rfc3339(out);
         out.push_str(r#"","level":""#);
-        out.push_str(level_name(self.level));
+        out.push_str(name_of(self.level, names));
         out.push_str(r#"","logger":"mcp_server.requests","message":""#);
         out.push_str(self.event());
         out.push(' ');
         out.push_str(known.method);
         // Writing to a string cannot fail.
-        let _written = write!(out, r#"","module":"requests","line":{},"event_type":""#, self.at);
+        let (function, line) = self.at;
+        let _written =
+            write!(out, r#"","module":"requests","function":"{function}","line":{line},"event_type":""#);
         out.push_str(self.event());
         out.push_str(r#"","request_id":""#);
         entry.write_own_id(out);
@@ -92,12 +101,20 @@ impl<'a> RequestLine<'a> {
                 out.push_str(r#","success":true,"response_time_ms":"#);
                 write_millis(took, out);
             }
-            Kind::Error { took, error } => {
+            Kind::Error { took, outcome } => {
                 out.push_str(r#","success":false,"response_time_ms":"#);
                 write_millis(took, out);
                 out.push_str(r#","error_type":""#);
-                out.push_str(error);
+                out.push_str(outcome);
                 out.push('"');
+                if !entry.error.is_empty() {
+                    member("error", &entry.error, out);
+                    // What the classic server called it.
+                    member("error_message", &entry.error, out);
+                }
+                if let Some(exception) = &entry.exception {
+                    member("exception", exception, out);
+                }
             }
         }
         if let Some(arguments) = self.arguments() {
@@ -144,14 +161,19 @@ impl<'a> RequestLine<'a> {
             Kind::Response { took } => {
                 fields.extend([("success", Value::Raw("true".to_owned())), millis(took)])
             }
-            Kind::Error { took, error } => fields.extend([
-                ("success", Value::Raw("false".to_owned())),
-                millis(took),
-                ("error_type", text(error)),
-            ]),
+            Kind::Error { took, outcome } => {
+                fields.extend([
+                    ("success", Value::Raw("false".to_owned())),
+                    millis(took),
+                    ("error_type", text(outcome)),
+                ]);
+                fields.extend((!entry.error.is_empty()).then(|| ("error", text(&entry.error))));
+                fields.extend(entry.exception.as_deref().map(|exception| ("exception", text(exception))));
+            }
         }
         fields.extend(self.arguments().map(|arguments| ("arguments", Value::Raw(arguments.to_owned()))));
-        let place = Place { level: self.level, target: TARGET, module: TARGET, file: FILE, line: self.at };
+        let (function, line) = self.at;
+        let place = Place { level: self.level, target: TARGET, module: TARGET, file: FILE, function, line };
         let message = format!("{} {}", self.event(), known.method);
         Line { moment: self.moment, place, message, fields }
     }
@@ -175,7 +197,7 @@ impl<'a> RequestLine<'a> {
 impl Render for RequestLine<'_> {
     fn render(&self, format: &Format, out: &mut String) {
         match format {
-            Format::Json => self.json(out),
+            Format::Json(names) => self.json(*names, out),
             Format::Plain { .. } | Format::Python(_) => self.line().render(format, out),
         }
     }
