@@ -173,12 +173,15 @@ fn forward(pipe: impl Read) -> Vec<u8> {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let text = String::from_utf8_lossy(&line);
+        let shown = text::without_documents(&text).into_owned().into_bytes();
         // Progress that nobody reads is no reason to stop the work.
-        let _unread = io::stderr().write_all(&line);
+        let _unread = io::stderr().write_all(&shown);
         if kept.len() == KEPT_LINES {
             kept.pop_front();
         }
-        kept.push_back(std::mem::take(&mut line));
+        kept.push_back(shown);
+        line.clear();
     }
     kept.into_iter().flatten().collect()
 }

@@ -1,5 +1,6 @@
 //! Text for people: lists, lengths of time, the end of a log.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// `1 service`, `2 services`.
@@ -37,6 +38,7 @@ const KEY_LENGTH: usize = 43;
 /// A line of a log, bounded, without API keys: a server prints the key that it made once, and an answer of this program
 /// may be kept in a pipeline's log that many can read.
 fn excerpt(line: &str) -> String {
+    let line = without_documents(line);
     let of_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let mut shown = String::new();
     for piece in line.split_inclusive(|c| !of_key(c)) {
@@ -52,6 +54,37 @@ fn excerpt(line: &str) -> String {
         Some((end, _)) => format!("{}…", &shown[..end]),
         None => shown,
     }
+}
+
+/// A line without the JSON documents that it quotes: kubectl repeats an object that the API server refuses as a whole,
+/// the data of a Secret included, before it says why.
+pub(crate) fn without_documents(line: &str) -> Cow<'_, str> {
+    const START: &str = "\"{";
+    if !line.contains(START) {
+        return Cow::Borrowed(line);
+    }
+    let mut shown = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find(START) {
+        let (before, quoted) = rest.split_at(start);
+        let end = end_of_string(quoted);
+        shown.push_str(before);
+        shown.push_str("\"{…}\"");
+        rest = &quoted[end..];
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
+}
+
+/// The length of the string in quotation marks that a text begins with; all of it where it is cut off.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|&(_, character)| {
+        let ends = character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(index, _)| index + 1)
 }
 
 /// Lines as a block below a sentence.
@@ -89,6 +122,15 @@ mod tests {
         let key = "aB3-_xyz90_".repeat(4)[..KEY_LENGTH].to_owned();
         assert_eq!(tail(&format!("made one:\n    {key}\n"), 5), ["made one:", "    …"]);
         assert_eq!(tail(&format!("(\"{key}\") mcp_server {key}"), 5), ["(\"…\") mcp_server …"]);
+    }
+
+    #[test]
+    fn a_document_that_kubectl_repeats_is_not() {
+        let said = r#"The request is invalid: patch: Invalid value: "{\"data\":{\"password\":\"c2VjcmV0\"}}": strict decoding error: unknown field "dta""#;
+        let shown = r#"The request is invalid: patch: Invalid value: "{…}": strict decoding error: unknown field "dta""#;
+        assert_eq!(last_line(said), shown);
+        assert_eq!(last_line(r#"cut off: "{\"a\":\"#), r#"cut off: "{…}""#);
+        assert_eq!(last_line(r#"{"level":"info","é":"}"}"#), r#"{"level":"info","é":"}"}"#);
     }
 
     #[test]

@@ -109,12 +109,13 @@ says 'what was there before is ready again, and what was new has been deleted'
 ready
 ok 'new objects are deleted, and the server beside them is rolled back'
 
+server '"Other, " + args.name'
 sed -i 's/kind: McpServer/kind: McpServr/' server.yaml
 mcp 1 deploy k8s
 says 'the cluster does not know the kind McpServr; install the operator first'
 sed -i 's/kind: McpServr/kind: McpServer/; s/cel:/cell:/' server.yaml
 mcp 1 deploy k8s
-says 'cell'
+says 'unknown field "spec.config.tools[0].cell"'
 says 'Nothing had been changed'
 ok 'what the cluster refuses is named'
 

@@ -43,6 +43,10 @@ impl Previous {
             for container in &containers {
                 if let Some(image) = listed.iter().find(|image| image.container_name == container.name) {
                     images.insert(container.service.clone(), with_algorithm(&image.id));
+                } else if container.state == "running" {
+                    // A rollback would leave this service out, which is to say remove it.
+                    let reason = format!("it has no image of the container {}", container.name);
+                    return Err(Error::Answer { command: compose.program.typed(&arguments), reason });
                 }
             }
         }

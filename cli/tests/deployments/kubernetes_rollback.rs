@@ -80,6 +80,22 @@ fn what_the_api_server_refuses_is_shown_field_by_field() {
 }
 
 #[test]
+fn the_data_of_a_refused_secret_is_not_repeated() {
+    let desk = about_to_break();
+    desk.file(
+        "apply-fails",
+        r#"The request is invalid: patch: Invalid value: "{\"kind\":\"Secret\",\"data\":{\"k\":\"Y2FuYXJ5\"}}": unknown field "dta""#,
+    );
+    let answer = desk.run(&DEPLOY);
+    assert!(
+        answer
+            .error()
+            .contains(r#"failed: The request is invalid: patch: Invalid value: "{…}": unknown field "dta";"#)
+    );
+    assert!(!answer.stdout.contains("Y2FuYXJ5") && !answer.stderr.contains("Y2FuYXJ5"), "{}", answer.stderr);
+}
+
+#[test]
 fn a_server_that_nobody_reconciles_times_out_with_the_cause_that_is_likely() {
     let desk = about_to_break();
     let mut new = server("new", 2, ready());

@@ -72,6 +72,17 @@ fn where_the_name_cannot_be_given_back_the_image_is_gone_back_to_by_id() {
 }
 
 #[test]
+fn a_container_whose_image_is_not_known_stops_the_deployment_before_anything_changes() {
+    let desk = about_to_break();
+    desk.file("images.json", "[]");
+    assert_eq!(
+        desk.run(&DEPLOY).error(),
+        "the answer of `docker compose -f docker-compose.yml images --format json` cannot be read: it has no image of the container p-web-1; run it to see what it prints"
+    );
+    assert!(!desk.calls().iter().any(|call| call.contains(" up ")), "{:?}", desk.calls());
+}
+
+#[test]
 fn after_a_rollback_the_next_failure_goes_back_to_the_same() {
     let desk = about_to_break();
     desk.file("old.json", &container("again", "web", "running", "healthy").to_string());

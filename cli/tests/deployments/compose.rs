@@ -40,7 +40,7 @@ pub(crate) fn desk() -> Desk {
     desk.file("docker-compose.yml", "services: {web: {build: .}}")
         .file("config.json", &config.to_string())
         .file("ps.json", "")
-        .file("images.json", "[]")
+        .file("images.json", &json!([{"ID": "sha256:1mage", "ContainerName": "p-web-1"}]).to_string())
         .file("log", "")
         .file("new.json", &container("new1", "web", "running", "healthy").to_string())
         .program("docker", DOCKER);
