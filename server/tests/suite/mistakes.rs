@@ -163,7 +163,7 @@ fn all_problems_are_counted_in_the_termination_message() {
 fn a_variable_s_mistake_names_the_variable_and_no_place_in_the_file() {
     let config = json!({"tools": [{"name": "a", "text": "x"}], "auth": {"mode": "Disabled"}});
     for (name, value, said) in [
-        ("MCP_LOGGING_LEVEL", "loud", "\"loud\" is not one of"),
+        ("MCP_LOGGING_LEVEL", "loud", "\"loud\" is not a log level"),
         ("MCP_PERFORMANCE_REQUEST_TIMEOUT", "soon", "\"soon\" is not a duration"),
         ("MCP_PERFORMANCE_MAX_CONCURRENT_REQUESTS", "0", "must be"),
         ("MCP_AUTH_OAUTH2_CLOCK_SKEW", "1s", "auth.oauth2.issuer: "),
