@@ -186,9 +186,9 @@ impl Reports {
         followed.pods.insert(uid, asked);
     }
 
-    /// Takes in what a pod says. Returns whether that is something else than before.
-    fn told(&self, meta: &ObjectMeta, answer: Answer) {
-        let troubles: Vec<_> = answer.troubles.into_iter().take(MOST_TROUBLES).map(trouble).collect();
+    /// Takes in what a pod says, and passes it on where that is something else than before.
+    fn told(&self, meta: &ObjectMeta, answer: &Answer) {
+        let troubles: Vec<_> = answer.troubles.iter().take(MOST_TROUBLES).map(trouble).collect();
         let mut followed = self.lock();
         let Some(asked) = followed.pods.get_mut(meta.uid.as_deref().unwrap_or_default()) else { return };
         if asked.troubles != troubles {
@@ -222,7 +222,7 @@ async fn follow(
                     if is_news {
                         since.clone_from(&answer.version);
                         let Some(reports) = reports.upgrade() else { return };
-                        reports.told(&meta, answer);
+                        reports.told(&meta, &answer);
                     }
                     pace.answered(is_news)
                 }
@@ -236,9 +236,9 @@ async fn follow(
     }
 }
 
-fn trouble(Said { part, message }: Said) -> Trouble {
-    let cut = |text: String, most| text.chars().filter(|c| !c.is_control()).take(most).collect();
-    Trouble { part: cut(part, 63), message: cut(message, LONGEST) }
+fn trouble(said: &Said) -> Trouble {
+    let cut = |text: &str, most| text.chars().filter(|c| !c.is_control()).take(most).collect();
+    Trouble { part: cut(&said.part, 63), message: cut(&said.message, LONGEST) }
 }
 
 /// The McpServer of a pod that can be asked, and where.
@@ -258,7 +258,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(change: Value) -> Pod {
+    fn pod(change: &Value) -> Pod {
         let mut pod = json!({
             "metadata": {"name": "hello-1", "namespace": "shop", "uid": "u", "labels": {"app.kubernetes.io/instance": "hello"}},
             "status": {"podIP": "10.0.0.7", "conditions": [{"type": "Ready", "status": "True"}]},
@@ -272,9 +272,9 @@ mod tests {
 
     #[test]
     fn only_ready_pods_with_an_address_are_asked() {
-        let (server, address) = askable(&pod(json!({}))).unwrap();
+        let (server, address) = askable(&pod(&json!({}))).unwrap();
         assert_eq!((server, address.to_string().as_str()), (Key::new("shop", "hello"), "10.0.0.7:9090"));
-        let six = askable(&pod(json!({"/status/podIP": "fd00::7"}))).unwrap().1;
+        let six = askable(&pod(&json!({"/status/podIP": "fd00::7"}))).unwrap().1;
         assert_eq!(six.to_string(), "[fd00::7]:9090");
         for change in [
             json!({"/status/podIP": null}),
@@ -282,14 +282,14 @@ mod tests {
             json!({"/metadata/deletionTimestamp": "2026-01-01T00:00:00Z"}),
             json!({"/metadata/labels": {}}),
         ] {
-            assert!(askable(&pod(change.clone())).is_none(), "{change}");
+            assert!(askable(&pod(&change)).is_none(), "{change}");
         }
     }
 
     #[test]
     fn what_a_pod_says_is_bounded() {
         let said = Said { part: "x".repeat(99), message: format!("a\u{1b}[31m{}", "é".repeat(5000)) };
-        let Trouble { part, message } = trouble(said);
+        let Trouble { part, message } = trouble(&said);
         assert_eq!((part.len(), message.chars().count()), (63, LONGEST));
         assert!(message.starts_with("a[31m"), "{message}");
     }

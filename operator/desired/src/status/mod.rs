@@ -190,7 +190,7 @@ fn findings(
             ),
         ),
         Verdict::Invalid { violations, kept: Some(_), trouble } => {
-            let mut message = sentence::keeping(sentence::violations(violations), rollout);
+            let mut message = sentence::keeping(&sentence::violations(violations), rollout);
             let pods = if rollout.is_complete() {
                 Vec::new()
             } else {

@@ -55,7 +55,7 @@ pub(super) fn with_serving(message: String, rollout: &Rollout, unchanged: bool) 
 }
 
 /// Adds what runs in place of an invalid resource.
-pub(super) fn keeping(message: String, rollout: &Rollout) -> String {
+pub(super) fn keeping(message: &str, rollout: &Rollout) -> String {
     let Rollout { wanted, ready, .. } = rollout;
     match wanted {
         0 => format!("{message}; the last valid configuration stays in place, and no pod is wanted"),
