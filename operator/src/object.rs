@@ -12,6 +12,7 @@ use kube::api::ApiResource;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DynamicResourceScope, ObjectMeta};
 use kube::{Api, Client, Resource};
+use mcp_server_config::load::plainly;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -59,7 +60,11 @@ impl Object {
                 *object.meta_mut() = metadata;
                 Ok(object)
             }
-            Err(error) => Err(Box::new(InvalidObject { error: error.to_string(), metadata })),
+            Err(error) => {
+                // Without the value: an object may be a Secret, or hold one in the wrong place.
+                let error = format!("{}: {}", error.path(), plainly(&error.inner().to_string()));
+                Err(Box::new(InvalidObject { error, metadata }))
+            }
         }
     }
 }
@@ -76,7 +81,7 @@ impl<'de> Deserialize<'de> for Object {
             annotations.remove(LAST_APPLIED);
         }
         let metadata = serde_json::from_value(metadata)
-            .map_err(|error| D::Error::custom(format_args!("metadata: {error}")))?;
+            .map_err(|error| D::Error::custom(format_args!("metadata: {}", plainly(&error.to_string()))))?;
         Ok(Self { metadata, content })
     }
 }
@@ -147,6 +152,6 @@ mod tests {
         }));
         assert_eq!(object.meta().name.as_deref(), Some("a"));
         let error = object.read::<McpServer>().unwrap_err().to_string();
-        assert_eq!(error, "spec.config.tools[0].name: invalid type: integer `5`, expected a string");
+        assert_eq!(error, "spec.config.tools[0].name: is a number, not a text");
     }
 }

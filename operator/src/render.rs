@@ -6,6 +6,7 @@ use std::path::Path;
 use kube::Resource as _;
 use mcp_crds::v1alpha1::McpServer;
 use mcp_desired::{Observed, Violation, objects, to_yaml, validate};
+use mcp_server_config::load::yaml_complaint;
 
 use crate::app::settings;
 use crate::args::RenderArgs;
@@ -90,7 +91,7 @@ fn parse(text: &str) -> Result<Vec<McpServer>, String> {
     let objects: Vec<Object> = if text.trim_start().starts_with('{') {
         vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
     } else {
-        serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?
+        serde_saphyr::from_multiple(text).map_err(yaml_complaint)?
     };
     if objects.is_empty() {
         return Err("it holds no resource".to_owned());
@@ -159,11 +160,26 @@ spec:
     #[test]
     fn a_field_that_cannot_be_read_is_named_as_a_cluster_would() {
         let error = render(&HELLO.replace("spec:", "spec:\n  replicas: many")).unwrap_err().to_string();
-        assert!(error.contains("hello: spec.replicas: invalid type"), "{error}");
+        assert!(error.contains("hello: spec.replicas: is a text, not"), "{error}");
         // Without quotes YAML has a truth value there.
         let off = HELLO.replace("  config:", "  config:\n    rateLimit: {mode: Off}");
         let error = render(&off).unwrap_err().to_string();
         assert!(error.contains("spec.config.rateLimit.mode"), "{error}");
+    }
+
+    #[test]
+    fn no_message_repeats_a_value() {
+        for broken in [
+            HELLO.replace("spec:", "spec:\n  replicas: canary"),
+            HELLO.replace("spec:", "spec: canary\nx:"),
+            HELLO.replace("name: hello", "name: [canary]"),
+            HELLO.replace("tools:", "\"canary\" tools:"),
+            "canary".to_owned(),
+            format!("{HELLO}  a: canary\n  a: canary\n b: canary"),
+        ] {
+            let error = render(&broken).unwrap_err().to_string();
+            assert!(!error.contains("canary"), "{broken}\n{error}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod commands;
 pub mod dispatch;
 pub mod environment;
 pub mod http;
+pub(crate) mod human;
 mod interval;
 pub mod lifecycle;
 pub mod limit;

@@ -63,13 +63,12 @@ pub fn to_resource(config: &ServerConfig) -> Converted {
 /// Takes out what a resource cannot have.
 fn leave_out(service: &mut ServiceConfig, config: &ServerConfig) -> Vec<String> {
     let mut told = Vec::new();
-    service.tools.retain(|tool| {
-        if tool.command.is_some() {
-            let name = &tool.name;
-            told.push(format!("left out: the tool {name:?} runs a program, which a resource cannot; put the program behind HTTP"));
-        }
-        tool.command.is_none()
-    });
+    for (index, _) in service.tools.iter().enumerate().filter(|(_, tool)| tool.command.is_some()) {
+        told.push(format!(
+            "left out: tools[{index}] runs a program, which a resource cannot; put the program behind HTTP"
+        ));
+    }
+    service.tools.retain(|tool| tool.command.is_none());
     if !config.process.file_resources.is_empty() {
         told.push(
             "left out: fileResources are files of this machine; write their text into resources".to_owned(),
@@ -98,7 +97,9 @@ fn addresses(value: &Value, path: &Path, found: &mut Vec<String>) {
                 Some(Segment::Key(key)) if ["url", "endpoint", "issuer", "jwksURL", "address"].contains(&key.as_str())
             );
             if leads && is_loopback(text) {
-                found.push(format!("{path} is {text}: in a cluster that is the pod itself; name a Service"));
+                found.push(format!(
+                    "{path} leads to this machine, and in a cluster that is the pod itself; name a Service"
+                ));
             }
         }
         _ => {}
@@ -220,10 +221,10 @@ mod tests {
         }"#;
         let Converted { text, to_mend } = converted(text);
         for part in [
-            "\"backup\" runs a program",
+            "tools[0] runs a program",
             "fileResources",
-            "tools[0].http.url is http://localhost:8000/x",
-            "tcp.address is 127.0.0.1:5432",
+            "tools[0].http.url leads to this machine",
+            "tcp.address leads to this machine",
             "spec.config.tools[2].cel",
         ] {
             assert!(to_mend.iter().any(|line| line.contains(part)), "{part}: {to_mend:#?}");

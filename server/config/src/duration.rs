@@ -43,15 +43,15 @@ impl Duration {
 /// What a duration has to look like.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{0:?} is not a duration; write one to four numbers of at most five digits, each with a unit of h, m, s or ms, as in 30s, 5m or 1h30m"
+    "is not a duration; write one to four numbers of at most five digits, each with a unit of h, m, s or ms, as in 30s, 5m or 1h30m"
 )]
-pub struct ParseDurationError(String);
+pub struct ParseDurationError;
 
 impl FromStr for Duration {
     type Err = ParseDurationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || ParseDurationError(text.to_owned());
+        let wrong = || ParseDurationError;
         let mut rest = text;
         let mut millis = 0_u64;
         let mut parts = 0;

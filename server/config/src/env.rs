@@ -209,13 +209,11 @@ fn name_of(path: &str) -> String {
 fn read(kind: Kind, name: &str, text: &str) -> Result<Value, String> {
     match kind {
         Text => Ok(json!(text)),
-        Integer => {
-            text.parse::<u64>().map(|n| json!(n)).map_err(|_| format!("{text:?} is not a whole number"))
-        }
+        Integer => text.parse::<u64>().map(|n| json!(n)).map_err(|_| "is not a whole number".to_owned()),
         List => Ok(json!(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>())),
         Word(words) => {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
-            word.map(|word| json!(word)).ok_or_else(|| format!("{text:?} is not one of {}", words.join(", ")))
+            word.map(|word| json!(word)).ok_or_else(|| format!("is not one of {}", words.join(", ")))
         }
         Level => match text.parse::<LogLevel>() {
             Ok(level) => Ok(json!(level)),
@@ -224,7 +222,7 @@ fn read(kind: Kind, name: &str, text: &str) -> Result<Value, String> {
         Switch(on, off) => match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(json!(on)),
             "false" | "0" | "no" | "off" => Ok(json!(off)),
-            _ => Err(format!("{text:?} is not true or false")),
+            _ => Err("is not true or false".to_owned()),
         },
         Reference => Ok(json!({"env": name})),
         References => Ok(json!([{"env": name}])),
@@ -328,8 +326,8 @@ mod tests {
         assert_eq!(
             shown,
             [
-                r#"MCP_LOG_LEVEL: "loud" is not a log level; the levels are Trace, Debug, Info, Warn, Error, and Python's NOTSET, WARNING, CRITICAL and FATAL"#,
-                r#"MCP_HTTP_MAX_CONNECTIONS: "many" is not a whole number"#,
+                "MCP_LOG_LEVEL: is not a log level; the levels are Trace, Debug, Info, Warn, Error, and Python's NOTSET, WARNING, CRITICAL and FATAL",
+                "MCP_HTTP_MAX_CONNECTIONS: is not a whole number",
             ]
         );
         assert_eq!(

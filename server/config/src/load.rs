@@ -2,23 +2,28 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use serde_json::Value;
-
 use crate::{
     Path, ProcessConfig, ServerConfig, ServiceConfig, Violation,
     compat::{self, Modern},
     env,
-    locate::{Node, Position},
-    path::Segment,
+    locate::Position,
     validate,
 };
 
+mod bare;
 mod blame;
+mod excerpt;
 mod nearest;
 mod referred;
+mod source;
 mod switches;
 mod typed;
 mod wording;
+
+pub use excerpt::Excerpt;
+use source::Source;
+pub use source::yaml_complaint;
+pub use wording::plainly;
 
 /// A text and its name, for messages.
 #[derive(Clone, Debug)]
@@ -86,8 +91,8 @@ pub struct Problem {
     /// The field; the root where the whole text is meant.
     pub path: Path,
     pub message: String,
-    /// The line of the text.
-    pub excerpt: Option<String>,
+    /// The line of the text, without its values.
+    pub excerpt: Option<Excerpt>,
 }
 
 impl Problem {
@@ -108,13 +113,10 @@ impl fmt::Display for Problem {
             write!(f, ": {}", self.path)?;
         }
         write!(f, ": {}", self.message)?;
-        if let (Some(excerpt), Some(Position { line, column })) = (&self.excerpt, self.position) {
-            let number = line.to_string();
-            let margin = " ".repeat(number.len());
-            let before = " ".repeat(usize::try_from(column.saturating_sub(1)).unwrap_or_default());
-            write!(f, "\n{margin} |\n{number} | {excerpt}\n{margin} | {before}^")?;
+        match &self.excerpt {
+            Some(excerpt) => write!(f, "\n{excerpt}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -127,10 +129,11 @@ pub fn load(
     origin: &Origin,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Document, LoadError> {
-    let source = Source::read(origin)?;
+    let mut source = Source::read(origin)?;
     let Modern { mut value, renamed, mut notes, wrong } = compat::modernise(source.config.clone());
+    notes.extend(source.bare_words());
     let mut problems = source.problems(&wrong);
-    let mut source = Source { renamed, ..source };
+    source.renamed = renamed;
     let mut wrong = switches::read(&mut value, source.is_resource());
     match env::overlay(environment) {
         Ok(overlay) => {
@@ -208,174 +211,6 @@ fn unknown_to_both(one: &[Path], other: &[Path]) -> BTreeSet<Path> {
     let of_one = one.iter().filter(|path| inside(path, other));
     let of_other = other.iter().filter(|path| inside(path, one));
     of_one.chain(of_other).cloned().collect()
-}
-
-/// A text that has been taken apart, with what is needed to point into it.
-#[derive(Debug)]
-struct Source {
-    name: String,
-    lines: Vec<String>,
-    tree: Option<Node>,
-    /// Where the configuration begins: `spec.config` in a manifest.
-    base: Path,
-    config: Value,
-    resource_name: Option<String>,
-    /// What the Secrets beside a manifest hold.
-    secrets: referred::Secrets,
-    renamed: Vec<(Path, Path)>,
-    /// Settings that the environment made, each with the name of its variable.
-    variables: Vec<(Path, String)>,
-}
-
-impl Source {
-    fn read(origin: &Origin) -> Result<Self, LoadError> {
-        let lines = origin.text.lines().map(str::to_owned).collect();
-        let mut source = Self {
-            name: origin.name.clone(),
-            lines,
-            tree: None,
-            base: Path::root(),
-            config: Value::Null,
-            resource_name: None,
-            secrets: referred::Secrets::new(),
-            renamed: Vec::new(),
-            variables: Vec::new(),
-        };
-        let lower = origin.name.to_ascii_lowercase();
-        let yaml = lower.ends_with(".yaml") || lower.ends_with(".yml");
-        let json = !yaml && (lower.ends_with(".json") || origin.text.trim_start().starts_with('{'));
-        let documents =
-            if json { source.read_json(&origin.text)? } else { source.read_yaml(&origin.text)? };
-        source.choose(documents)?;
-        Ok(source)
-    }
-
-    fn read_json(&self, text: &str) -> Result<Vec<(Value, Option<Node>)>, LoadError> {
-        let value = serde_json::from_str(text).map_err(|error| {
-            let position = Position { line: error.line() as u64, column: error.column().max(1) as u64 };
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-            self.at(Some(position), Path::root(), format!("not JSON: {message}"))
-        })?;
-        // The tree only says where things stand; JSON that YAML cannot read is read all the same.
-        let tree = Node::parse(text).ok().and_then(|mut nodes| nodes.pop());
-        Ok(vec![(value, tree)])
-    }
-
-    fn read_yaml(&self, text: &str) -> Result<Vec<(Value, Option<Node>)>, LoadError> {
-        let nodes = Node::parse(text).map_err(|error| {
-            let error = error.without_snippet();
-            let position =
-                error.location().map(|at| Position { line: at.line().max(1), column: at.column().max(1) });
-            self.at(position, Path::root(), format!("not YAML: {}", plain(&error.to_string())))
-        })?;
-        Ok(nodes.into_iter().map(|node| (node.to_value(), Some(node))).collect())
-    }
-
-    /// Takes the configuration out of the documents: the only one, or the only `McpServer` among several.
-    fn choose(&mut self, mut documents: Vec<(Value, Option<Node>)>) -> Result<(), LoadError> {
-        documents.retain(|(value, _)| !value.is_null());
-        documents.iter().for_each(|(value, _)| referred::learn(value, &mut self.secrets));
-        if documents.len() > 1 {
-            documents.retain(|(value, _)| is_manifest(value));
-        }
-        let count = documents.len();
-        let Some((value, tree)) = documents.pop().filter(|_| count == 1) else {
-            let message = match count {
-                0 => "holds no configuration; `mcp-server print-config --defaults` prints one to begin with"
-                    .to_owned(),
-                _ => format!("holds {count} McpServers; put the one to serve into a file of its own"),
-            };
-            return Err(self.at(None, Path::root(), message));
-        };
-        self.tree = tree;
-        if !value.is_object() {
-            return Err(self.error(&[Violation {
-                path: Path::root(),
-                message: "a configuration is a map of settings".to_owned(),
-            }]));
-        }
-        if value.get("apiVersion").is_some() && value.get("kind").is_some() {
-            return self.open_manifest(value);
-        }
-        self.config = value;
-        Ok(())
-    }
-
-    fn open_manifest(&mut self, mut manifest: Value) -> Result<(), LoadError> {
-        if !is_manifest(&manifest) {
-            let message = format!(
-                "{} is not something to serve; an McpServer of mcp-operator.dev/v1alpha1 is",
-                manifest["kind"].as_str().unwrap_or("this")
-            );
-            return Err(self.error(&[Violation { path: Path::of("kind"), message }]));
-        }
-        self.resource_name = manifest["metadata"]["name"].as_str().map(str::to_owned);
-        self.base = Path::of("spec.config");
-        let config = manifest.pointer_mut("/spec/config").map(Value::take).filter(Value::is_object);
-        let Some(config) = config else {
-            let message = "spec.config is missing: there is nothing to serve".to_owned();
-            return Err(self.at(None, Path::root(), message));
-        };
-        self.config = config;
-        Ok(())
-    }
-
-    fn unknown_key(&self, path: Path) -> UnknownKey {
-        let top = path.segments().first();
-        let fatal = matches!(top, Some(Segment::Key(key)) if key == "auth" || key == "rateLimit" || key == "rate_limit");
-        let message = match nearest::key(&path) {
-            Some(meant) => format!("unknown key; did you mean {meant}?"),
-            None => "unknown key; it is misspelt, or needs a later version".to_owned(),
-        };
-        let problem = self.problem(&Violation { path: path.clone(), message });
-        UnknownKey { path, fatal, problem }
-    }
-
-    /// Whether it is for a cluster, and not a file for a process.
-    fn is_resource(&self) -> bool {
-        !self.base.segments().is_empty()
-    }
-
-    fn error(&self, violations: &[Violation]) -> LoadError {
-        LoadError { problems: self.problems(violations) }
-    }
-
-    fn problems(&self, violations: &[Violation]) -> Vec<Problem> {
-        violations.iter().map(|violation| self.problem(violation)).collect()
-    }
-
-    fn problem(&self, violation: &Violation) -> Problem {
-        if let Some(problem) = self.of_variable(violation) {
-            return problem;
-        }
-        let written = compat::written_as(&self.renamed, &violation.path);
-        let path = self.base.join(&written);
-        let position = self.tree.as_ref().map(|tree| tree.locate(&path));
-        self.problem_at(position, path, violation.message.clone())
-    }
-
-    fn problem_at(&self, position: Option<Position>, path: Path, message: String) -> Problem {
-        let line = position.and_then(|at| usize::try_from(at.line).ok()?.checked_sub(1));
-        let excerpt = line.and_then(|line| self.lines.get(line)).map(|line| line.replace('\t', " "));
-        Problem { origin: self.name.clone(), position, path, message, excerpt }
-    }
-
-    fn at(&self, position: Option<Position>, path: Path, message: String) -> LoadError {
-        LoadError { problems: vec![self.problem_at(position, path, message)] }
-    }
-}
-
-fn is_manifest(value: &Value) -> bool {
-    value["kind"] == "McpServer"
-        && value["apiVersion"].as_str().is_some_and(|version| version.starts_with("mcp-operator.dev/"))
-}
-
-/// A parser's message without its own mention of the place, which stands in front already.
-fn plain(message: &str) -> String {
-    let first = message.lines().next().unwrap_or(message);
-    let first = first.split(" at line ").next().unwrap_or(first);
-    first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 
 #[cfg(test)]

@@ -29,6 +29,13 @@ enum Content {
     Map(Vec<(String, Position, Node)>),
 }
 
+/// What stands at a place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    Key(&'a str),
+    Scalar(&'a Value),
+}
+
 impl Node {
     /// Reads every document of a YAML stream. JSON is read as the YAML that it is.
     ///
@@ -47,6 +54,52 @@ impl Node {
             Content::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
             Content::Map(entries) => {
                 Value::Object(entries.iter().map(|(key, _, node)| (key.clone(), node.to_value())).collect())
+            }
+        }
+    }
+
+    /// The keys that stand on a line, each with its column.
+    pub(crate) fn keys_on(&self, line: u64) -> Vec<(u64, &str)> {
+        let mut found = Vec::new();
+        self.collect_keys(line, &mut found);
+        found
+    }
+
+    /// Visits every key and every value that is neither a map nor a list.
+    pub(crate) fn visit(&self, visit: &mut dyn FnMut(&Path, Place<'_>, Position)) {
+        self.visit_below(&Path::root(), visit);
+    }
+
+    fn visit_below(&self, path: &Path, visit: &mut dyn FnMut(&Path, Place<'_>, Position)) {
+        match &self.content {
+            Content::Scalar(value) => visit(path, Place::Scalar(value), self.position),
+            Content::List(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, item)| item.visit_below(&path.index(index), visit));
+            }
+            Content::Map(entries) => {
+                for (key, at, node) in entries {
+                    let path = path.key(key.as_str());
+                    visit(&path, Place::Key(key), *at);
+                    node.visit_below(&path, visit);
+                }
+            }
+        }
+    }
+
+    fn collect_keys<'a>(&'a self, line: u64, found: &mut Vec<(u64, &'a str)>) {
+        match &self.content {
+            Content::Scalar(_) => {}
+            Content::List(items) => items.iter().for_each(|item| item.collect_keys(line, found)),
+            Content::Map(entries) => {
+                for (key, at, node) in entries {
+                    if at.line == line {
+                        found.push((at.column, key));
+                    }
+                    node.collect_keys(line, found);
+                }
             }
         }
     }

@@ -69,10 +69,10 @@ impl LogLevel {
 /// A word that names no log level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a log level; the levels are Trace, Debug, Info, Warn, Error, and Python's NOTSET, WARNING, CRITICAL \
+    "is not a log level; the levels are Trace, Debug, Info, Warn, Error, and Python's NOTSET, WARNING, CRITICAL \
      and FATAL"
 )]
-pub struct UnknownLevel(pub String);
+pub struct UnknownLevel;
 
 impl std::str::FromStr for LogLevel {
     type Err = UnknownLevel;
@@ -87,7 +87,7 @@ impl std::str::FromStr for LogLevel {
             Some("Info") => Ok(Self::Info),
             Some("Warn") => Ok(Self::Warn),
             Some("Error") => Ok(Self::Error),
-            _ => Err(UnknownLevel(text.to_owned())),
+            _ => Err(UnknownLevel),
         }
     }
 }
@@ -271,7 +271,7 @@ mod tests {
         let shown: Vec<_> = validate_process(&logging).iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 5, "{shown:#?}");
         for (line, path) in shown.iter().zip([
-            "logging.textFormat: \"when\"",
+            "logging.textFormat: has a placeholder that does not exist",
             "logging.file.path",
             "logging.file.errorsPath",
             "logging.file.errorsPath",

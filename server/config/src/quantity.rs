@@ -40,10 +40,8 @@ impl ByteSize {
 
 /// What a size has to look like.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "{0:?} is not a size; write a whole number with an optional unit of Ki, Mi, Gi, k, M or G, as in 4Mi"
-)]
-pub struct ParseByteSizeError(String);
+#[error("is not a size; write a whole number with an optional unit of Ki, Mi, Gi, k, M or G, as in 4Mi")]
+pub struct ParseByteSizeError;
 
 impl FromStr for ByteSize {
     type Err = ParseByteSizeError;
@@ -55,7 +53,7 @@ impl FromStr for ByteSize {
             .unwrap_or((text, 1));
         let plain = (1..=12).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         let number = digits.parse::<u64>().ok().filter(|_| plain).and_then(|n| n.checked_mul(factor));
-        number.map(Self).ok_or_else(|| ParseByteSizeError(text.to_owned()))
+        number.map(Self).ok_or(ParseByteSizeError)
     }
 }
 

@@ -90,8 +90,8 @@ const ATTRIBUTES: &[(&str, Attribute, bool)] = &[
 pub enum FormatError {
     #[error("must have from 1 to {LONGEST} characters")]
     Length,
-    #[error("{0:?} is not a placeholder; there are {names}", names = names())]
-    Unknown(String),
+    #[error("has a placeholder that does not exist; there are {names}", names = names())]
+    Unknown,
     #[error("{0:?} is a text; write %({0})s")]
     NotANumber(String),
     #[error("{0:?} does not end with one of s, d and f, as in %(message)s")]
@@ -153,7 +153,7 @@ fn placeholder(text: &str) -> Result<(Piece, &str), FormatError> {
         .filter(|(name, _)| !name.contains('('))
         .ok_or(FormatError::Bare)?;
     let found = ATTRIBUTES.iter().find(|(known, ..)| *known == name);
-    let (_, attribute, is_number) = *found.ok_or_else(|| FormatError::Unknown(name.to_owned()))?;
+    let (_, attribute, is_number) = *found.ok_or(FormatError::Unknown)?;
     let mut spec = Spec::default();
     let flags = rest.len() - rest.trim_start_matches(['-', '0', ' ', '+', '#']).len();
     for flag in rest[..flags].chars() {
@@ -322,8 +322,8 @@ mod tests {
     fn the_rest_is_refused() {
         for (text, error) in [
             ("", FormatError::Length),
-            ("%(when)s", FormatError::Unknown("when".into())),
-            ("%(Message)s", FormatError::Unknown("Message".into())),
+            ("%(when)s", FormatError::Unknown),
+            ("%(Message)s", FormatError::Unknown),
             ("%(message)d", FormatError::NotANumber("message".into())),
             ("%(message)", FormatError::Conversion("message".into())),
             ("%(message)x", FormatError::Conversion("message".into())),

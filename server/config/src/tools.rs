@@ -16,6 +16,9 @@ pub use http::{HttpBatch, HttpBody, HttpHeader, HttpMethod, HttpResult, HttpTool
 /// What a tool is told that has no way, or several, to answer.
 pub(crate) const EXACTLY_ONE: &str = "exactly one of cel, text, http and command must be set";
 
+/// Said of a tool whose name an earlier one has.
+pub(crate) const REPEATED: &str = "is the name of an earlier tool; give each tool a name of its own";
+
 /// A tool that is declared. Exactly one of `cel`, `text` and `http` says what answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -37,8 +40,9 @@ pub struct Tool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
-    /// JSON Schema (2020-12) of the arguments; its type must be object. Arguments that do not fit are answered
-    /// with an error result that names them. Default: any object.
+    /// JSON Schema (2020-12, or by $schema 2019-09 or draft-07) of the arguments; its type must be object. Members that
+    /// are missing and have a default get it. Arguments that do not fit are answered with an error result that names
+    /// them. Default: any object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "object_schema")]
     pub input_schema: Option<Map<String, Value>>,

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, net::SocketAddr};
 
 use crate::{
     ByteSize, Duration, Path, Performance, SecretRef, ServerConfig, ServiceConfig, constants::MAX_TOOLS,
-    logging, outbound::Exception,
+    logging, outbound::Exception, tools::check::is_variable,
 };
 
 mod auth;
@@ -41,7 +41,7 @@ pub fn validate(config: &ServerConfig) -> Vec<Violation> {
     });
     let path = process.http.path();
     rules.check(path.starts_with('/') && !path.contains(['?', '#', ' ']), "http.path", || {
-        format!("{path:?} is not a path; write one that begins with a slash, as in /mcp")
+        "is not a path; write one that begins with a slash, as in /mcp".to_owned()
     });
     rules.check((1..=1_000_000).contains(&process.http.max_connections()), "http.maxConnections", || {
         "must be from 1 to 1000000".to_owned()
@@ -74,14 +74,15 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     for (index, host) in config.http.allowed_hosts.iter().enumerate() {
         let plain = !host.is_empty() && !host.contains(['/', ' ', '*', '@']);
         rules.check_at(plain, &Path::of("http.allowedHosts").index(index), || {
-            format!("{host:?} is not a host name; write it without scheme, path or wildcard, as in mcp.example.com")
+            "is not a host name; write it without scheme, path or wildcard, as in mcp.example.com".to_owned()
         });
     }
     for (index, origin) in config.http.allowed_origins.iter().enumerate() {
         let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         let plain = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', ' ', '*']));
         rules.check_at(plain, &Path::of("http.allowedOrigins").index(index), || {
-            format!("{origin:?} is not an origin; write scheme, host and perhaps a port, as in https://app.example.com")
+            "is not an origin; write scheme, host and perhaps a port, as in https://app.example.com"
+                .to_owned()
         });
     }
     let (least, most) = (ByteSize::from_bytes(1024), ByteSize::from_mib(64));
@@ -116,6 +117,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// What is wrong with a reference to a secret.
 pub(crate) fn secret_rule(path: &Path, secret: &SecretRef) -> Option<Violation> {
+    if let Some(name) = &secret.env
+        && !is_variable(name)
+    {
+        let message = "is not the name of an environment variable; write letters, digits and underscores";
+        return Some(Violation { path: path.key("env"), message: message.to_owned() });
+    }
     let message = match secret.alternatives() {
         1 => return None,
         0 => "says nowhere to look; set one of file, env and (in a resource) secretKeyRef",
@@ -155,7 +162,7 @@ impl Rules {
 
     fn address(&mut self, path: &str, address: &str) {
         self.check(address.parse::<SocketAddr>().is_ok(), path, || {
-            format!("{address:?} is not an address; write an IP address and a port, as in 127.0.0.1:8080")
+            "is not an address; write an IP address and a port, as in 127.0.0.1:8080".to_owned()
         });
     }
 
@@ -186,7 +193,7 @@ impl Rules {
         for (index, entry) in config.outbound.allow_private.iter().enumerate() {
             let path = Path::of("outbound.allowPrivate").index(index);
             self.check_at(Exception::parse(entry).is_some(), &path, || {
-                format!("{entry:?} is neither a network, an address nor a host name; write 10.1.0.0/16, idp.example.com, or .example.com for all below it")
+                "is neither a network, an address nor a host name; write 10.1.0.0/16, idp.example.com, or .example.com for all below it".to_owned()
             });
         }
         let performance = &config.performance;
@@ -212,14 +219,9 @@ impl Rules {
             let path = Path::of("tools").index(index);
             let of_letters = tool.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
             self.check_at(of_letters && (1..=128).contains(&tool.name.len()), &path.key("name"), || {
-                format!(
-                    "{:?} must have from 1 to 128 letters, digits, dots, dashes and underscores",
-                    tool.name
-                )
+                "must have from 1 to 128 letters, digits, dots, dashes and underscores".to_owned()
             });
-            self.check_at(names.insert(&tool.name), &path.key("name"), || {
-                format!("a tool {:?} was declared before; give each a name of its own", tool.name)
-            });
+            self.check_at(names.insert(&tool.name), &path.key("name"), || crate::tools::REPEATED.to_owned());
             self.violations.extend(crate::tools::check::check(tool, &path));
         }
     }
@@ -278,8 +280,8 @@ mod tests {
         config.service.rate_limit.burst = Some(0);
         insta::assert_snapshot!(shown(&config).join("\n"), @r#"
         serverName: must have from 1 to 128 characters
-        http.allowedHosts[1]: "https://no" is not a host name; write it without scheme, path or wildcard, as in mcp.example.com
-        http.allowedOrigins[0]: "app.example.com" is not an origin; write scheme, host and perhaps a port, as in https://app.example.com
+        http.allowedHosts[1]: is not a host name; write it without scheme, path or wildcard, as in mcp.example.com
+        http.allowedOrigins[0]: is not an origin; write scheme, host and perhaps a port, as in https://app.example.com
         http.maxBody: must be from 1Ki to 64Mi
         auth.apiKeys: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
         auth.oauth2.issuer: must be set: the URL of the authorization server, exactly as its tokens write it
@@ -290,12 +292,12 @@ mod tests {
         performance.maxQueued: must be from 0 to 100000
         performance.threadPoolSize: must be from 1 to 64
         rateLimit.burst: must be from 1 to 1000000
-        tools[0].name: "a b" must have from 1 to 128 letters, digits, dots, dashes and underscores
+        tools[0].name: must have from 1 to 128 letters, digits, dots, dashes and underscores
         tools[1]: exactly one of cel, text, http and command must be set
-        tools[2].name: a tool "c" was declared before; give each a name of its own
+        tools[2].name: is the name of an earlier tool; give each tool a name of its own
         tools[2]: exactly one of cel, text, http and command must be set
-        http.address: "localhost" is not an address; write an IP address and a port, as in 127.0.0.1:8080
-        http.path: "mcp" is not a path; write one that begins with a slash, as in /mcp
+        http.address: is not an address; write an IP address and a port, as in 127.0.0.1:8080
+        http.path: is not a path; write one that begins with a slash, as in /mcp
         http.maxConnections: must be from 1 to 1000000
         shutdown.delay: must be from 0s to 10m
         "#);

@@ -12,6 +12,8 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use crate::human::Human;
+
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -24,23 +26,23 @@ pub struct Url {
 /// Why a URL cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UrlError {
-    #[error("{0:?} is not a URL; write one like http://127.0.0.1:8080/mcp")]
-    Malformed(String),
+    #[error("what was given is not a URL; write one like http://127.0.0.1:8080/mcp")]
+    Malformed,
     #[error(
-        "{0:?} is https, which this client does not speak yet; call the server directly over http, or through a proxy that ends TLS"
+        "the URL begins with https, which this client does not speak yet; call the server directly over http, or through a proxy that ends TLS"
     )]
-    Tls(String),
+    Tls,
 }
 
 impl Url {
     /// # Errors
     /// Where the text is no URL of http.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let malformed = || UrlError::Malformed(text.to_owned());
+        let malformed = || UrlError::Malformed;
         let uri: Uri = text.parse().map_err(|_| malformed())?;
         match (uri.scheme_str(), uri.host()) {
             (Some("http"), Some(host)) if !host.is_empty() => Ok(Self { uri }),
-            (Some("https"), _) => Err(UrlError::Tls(text.to_owned())),
+            (Some("https"), _) => Err(UrlError::Tls),
             _ => Err(malformed()),
         }
     }
@@ -84,7 +86,7 @@ pub enum HttpError {
         "nothing listens at {0}; start a server there with `mcp-server serve`, or name another with --url"
     )]
     Nobody(String),
-    #[error("no answer from {url} within {} s", timeout.as_secs())]
+    #[error("no answer from {url} within {}", Human(*timeout))]
     Timeout { url: String, timeout: Duration },
     #[error("cannot reach {url}")]
     Unreachable { url: String, source: hyper_util::client::legacy::Error },
@@ -173,9 +175,9 @@ mod tests {
     fn only_http_is_spoken() {
         let url = Url::parse("http://[::1]/mcp").unwrap();
         assert_eq!((url.host(), url.port()), ("[::1]", 80));
-        assert!(matches!(Url::parse("https://x/mcp"), Err(UrlError::Tls(_))));
+        assert!(matches!(Url::parse("https://x/mcp"), Err(UrlError::Tls)));
         for bad in ["", "localhost:8080", "/mcp", "ftp://x/", "http:///mcp"] {
-            assert!(matches!(Url::parse(bad), Err(UrlError::Malformed(_))), "{bad}");
+            assert!(matches!(Url::parse(bad), Err(UrlError::Malformed)), "{bad}");
         }
     }
 }

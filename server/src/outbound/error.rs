@@ -1,9 +1,12 @@
 //! Why a request to somewhere else came to nothing. Messages name host and port and never path, query, headers or body:
 //! those may hold secrets.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::human::Human;
 
 /// Why a request came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +26,8 @@ pub enum OutboundError {
     Connect { upstream: String, source: io::Error },
     #[error("cannot agree on TLS with {upstream}")]
     Tls { upstream: String, source: Box<dyn std::error::Error + Send + Sync> },
-    #[error("{upstream} {doing} for longer than {after:?}")]
-    Timeout { upstream: String, doing: Doing, after: Duration },
+    #[error("{}", Late { upstream, doing: *doing, after: *after, queue: *queue })]
+    Timeout { upstream: String, doing: Doing, after: Duration, queue: Queue },
     #[error("the connection to {upstream} broke")]
     Exchange { upstream: String, source: hyper::Error },
     #[error("the answer of {upstream} is larger than {limit} bytes")]
@@ -46,13 +49,46 @@ pub enum Doing {
     Answering,
 }
 
-impl std::fmt::Display for Doing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Waiting => "had no connection to spare",
-            Self::Connecting => "did not accept a connection",
-            Self::Answering => "did not answer",
-        })
+/// How a request fared before it had a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// How long it waited for one of the connections of the pool.
+    pub waited: Duration,
+    /// How many there may be: `performance.connectionPoolSize`.
+    pub limit: usize,
+}
+
+/// A timeout in words: what was waited for, how long, and which setting decides about it.
+struct Late<'a> {
+    upstream: &'a str,
+    doing: Doing,
+    after: Duration,
+    queue: Queue,
+}
+
+impl fmt::Display for Late<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SETTING: &str = "performance.connectionPoolSize";
+        let Self { upstream, doing, after, queue: Queue { waited, limit } } = *self;
+        let after = Human(after);
+        match doing {
+            Doing::Waiting => {
+                return write!(
+                    f,
+                    "no connection to {upstream} became free within {after}: the pool holds {limit} ({SETTING}), all in use"
+                );
+            }
+            Doing::Connecting => write!(f, "{upstream} did not accept a connection within {after}")?,
+            Doing::Answering => write!(f, "{upstream} did not answer within {after}")?,
+        }
+        if waited.is_zero() {
+            return Ok(());
+        }
+        let waited = Human(waited);
+        write!(
+            f,
+            "; before, the request waited {waited} for a connection of the pool, which holds {limit} ({SETTING})"
+        )
     }
 }
 
@@ -110,6 +146,46 @@ impl OutboundError {
                 | Self::Json { .. }
                 | Self::Encoded { .. }
                 | Self::Timeout { doing: Doing::Waiting, .. }
-        )
+        ) && !self.is_of_queue()
+    }
+
+    /// Whether most of the time went by before there was a connection.
+    const fn is_of_queue(&self) -> bool {
+        matches!(self, Self::Timeout { after, queue, .. } if queue.waited.as_millis() > after.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_says_what_was_waited_for_and_how_long() {
+        let of = |doing, after, waited, limit| {
+            let (after, waited) = (Duration::from_millis(after), Duration::from_millis(waited));
+            let queue = Queue { waited, limit };
+            OutboundError::Timeout { upstream: "a.example:443".to_owned(), doing, after, queue }
+        };
+        for (error, text, blames) in [
+            (
+                of(Doing::Waiting, 11_987, 0, 10),
+                "no connection to a.example:443 became free within 12 s: the pool holds 10 (performance.connectionPoolSize), all in use",
+                false,
+            ),
+            (of(Doing::Answering, 1500, 0, 10), "a.example:443 did not answer within 1.5 s", true),
+            (
+                of(Doing::Answering, 250, 29_750, 1),
+                "a.example:443 did not answer within 250 ms; before, the request waited 30 s for a connection of the pool, which holds 1 (performance.connectionPoolSize)",
+                false,
+            ),
+            (
+                of(Doing::Connecting, 5000, 0, 10),
+                "a.example:443 did not accept a connection within 5 s",
+                true,
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.is_of_upstream(), blames, "{text}");
+        }
     }
 }

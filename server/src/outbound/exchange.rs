@@ -35,7 +35,7 @@ pub(super) async fn exchange(
         // A server may hang up just when the next request is on its way. Then nothing was done, or nothing that doing it
         // twice would change, and it is sent once more over a new connection.
         let spare = is_safe(request.method()).then(|| request.clone());
-        match answer(upstream, &mut sender, request, terms).await {
+        match answer(upstream, &mut sender, request, terms, permit.waited).await {
             Ok(response) => {
                 permit.give_back(sender);
                 return Ok(response);
@@ -50,8 +50,9 @@ pub(super) async fn exchange(
         // What happened to one has happened to the others: the server was restarted.
         upstream.close_idle();
     }
-    let mut sender = connect(upstream, connector, policy, terms).await?;
-    let response = answer(upstream, &mut sender, request, terms).await.map_err(|failed| failed.error)?;
+    let mut sender = connect(upstream, connector, policy, terms, permit.waited).await?;
+    let response =
+        answer(upstream, &mut sender, request, terms, permit.waited).await.map_err(|failed| failed.error)?;
     permit.give_back(sender);
     Ok(response)
 }
@@ -71,12 +72,13 @@ async fn connect(
     connector: &Connector,
     policy: &Policy,
     terms: Terms,
+    waited: Duration,
 ) -> Result<Sender, OutboundError> {
     let began = Instant::now();
     let by = terms.deadline.min(began + terms.connect);
     upstream.counted.connects.inc();
     let connecting = connector.connect(&upstream.target, policy, by, Open::new(upstream));
-    timeout_at(by, connecting).await.map_err(|_| upstream.timeout(Doing::Connecting, began))?
+    timeout_at(by, connecting).await.map_err(|_| upstream.timeout(Doing::Connecting, began, waited))?
 }
 
 /// Why there is no answer.
@@ -93,10 +95,12 @@ async fn answer(
     sender: &mut Sender,
     request: Request<Full<Bytes>>,
     terms: Terms,
+    waited: Duration,
 ) -> Result<Response<Bytes>, Failed> {
     let began = Instant::now();
     let broke = |source| OutboundError::Exchange { upstream: upstream.target.name(), source };
-    let late = |begun| Failed { error: upstream.timeout(Doing::Answering, began), unsent: None, begun };
+    let late =
+        |begun| Failed { error: upstream.timeout(Doing::Answering, began, waited), unsent: None, begun };
     let response = match timeout_at(terms.deadline, sender.try_send_request(request)).await {
         Err(_) => return Err(late(false)),
         Ok(Ok(response)) => response,

@@ -11,13 +11,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::Sender;
-use super::error::{Doing, OutboundError};
+use super::error::{Doing, OutboundError, Queue};
 use super::stats::{Counted, UpstreamStatus};
 use super::target::Target;
 use crate::observe::health;
 
 /// How long a connection is kept that nobody uses. Less than the minute after which many servers hang up.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// How much earlier a request gives up that waits for a connection than the call that it is for.
+const MARGIN: Duration = Duration::from_millis(100);
 /// After how many failures in a row an upstream counts as failing that did answer before.
 const FAILURES: u64 = 3;
 
@@ -115,6 +117,7 @@ impl Upstream {
             state.requests += 1;
             state.asked = Some(Instant::now());
         }
+        let mut waited = Duration::ZERO;
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -122,19 +125,23 @@ impl Upstream {
                 self.counted.waits.inc();
                 let began = Instant::now();
                 let _waiting = Waiting::new(self);
-                let acquired = timeout_at(deadline, self.permits.clone().acquire_owned()).await;
-                acquired
-                    .map_err(|_| self.timeout(Doing::Waiting, began))?
-                    .expect("the semaphore is never closed")
+                // Given up a little before the call itself is, so that its caller learns what it waited for.
+                let by = deadline - (deadline.saturating_duration_since(began) / 10).min(MARGIN);
+                let acquired = timeout_at(by, self.permits.clone().acquire_owned()).await;
+                let acquired = acquired.map_err(|_| self.timeout(Doing::Waiting, began, Duration::ZERO))?;
+                waited = began.elapsed();
+                acquired.expect("the semaphore is never closed")
             }
         };
         self.in_use.fetch_add(1, Ordering::Relaxed);
         self.counted.in_use.inc();
-        Ok(Permit { upstream: self.clone(), permit: Some(permit) })
+        Ok(Permit { upstream: self.clone(), permit: Some(permit), waited })
     }
 
-    pub(super) fn timeout(&self, doing: Doing, began: Instant) -> OutboundError {
-        OutboundError::Timeout { upstream: self.target.name(), doing, after: began.elapsed() }
+    /// What took too long, for a request that had to wait so long for its connection.
+    pub(super) fn timeout(&self, doing: Doing, began: Instant, waited: Duration) -> OutboundError {
+        let queue = Queue { waited, limit: lock(&self.size).limit };
+        OutboundError::Timeout { upstream: self.target.name(), doing, after: began.elapsed(), queue }
     }
 
     /// A connection that is open and unused, the freshest first.
@@ -218,6 +225,8 @@ impl Upstream {
 pub(super) struct Permit {
     upstream: Arc<Upstream>,
     permit: Option<OwnedSemaphorePermit>,
+    /// How long it took to have it.
+    pub(super) waited: Duration,
 }
 
 impl Permit {

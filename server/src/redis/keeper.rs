@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::Health;
 use crate::environment::Environment;
+use crate::human::Human;
 use crate::redis::script::{Invocation, Script};
 use crate::redis::settings::Settings;
 use crate::redis::{Link, Redis, User};
@@ -49,7 +50,7 @@ enum ConnectError {
     Secret(#[from] SecretError),
     #[error("cannot connect to Redis")]
     Connect(#[source] redis::RedisError),
-    #[error("connecting to Redis took longer than {0:?}")]
+    #[error("connecting to Redis took longer than {}", Human(*.0))]
     Slow(Duration),
     #[error("Redis is there, but does not let itself be written, or not in time")]
     Useless,

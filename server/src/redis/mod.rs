@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::Health;
 use crate::environment::Environment;
+use crate::human::Human;
 use crate::observe::health::{State, Told};
 
 mod keeper;
@@ -64,7 +65,7 @@ pub struct Lost;
 /// Why one question was not answered.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("Redis did not answer within {0:?}")]
+    #[error("Redis did not answer within {}", Human(*.0))]
     Late(std::time::Duration),
     #[error("Redis refused: {0}")]
     Refused(RedisError),

@@ -48,7 +48,7 @@ async fn how_it_failed_is_said() {
     assert!(tools.error("signal", json!({})).await.contains("signal 9"));
     assert!(tools.error("missing", json!({})).await.contains("there is no program no-such-program"));
     assert!(tools.error("much", json!({})).await.contains("more than 1024 bytes"));
-    assert!(tools.error("slow", json!({})).await.contains("30ms"));
+    assert!(tools.error("slow", json!({})).await.contains("30 ms"));
     assert!(tools.error("text", json!({})).await.contains("not one JSON value"));
     assert!(matches!(tools.call_with("endless", &json!({}), hurried()).await, Err(CallError::Timeout)));
     let context = cx(None);

@@ -1,6 +1,7 @@
 //! Calls of declared tools that share a request.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
@@ -219,4 +220,35 @@ async fn calls_that_share_a_request_take_room_for_one() {
     }
     assert_eq!(sizes(&upstream), [1, 4]);
     assert_eq!(*upstream.seen.most.borrow(), 1, "never two requests at once");
+}
+
+#[tokio::test]
+async fn the_timer_of_a_batch_that_has_gone_does_not_send_the_next_one_early() {
+    const DELAY: Duration = Duration::from_millis(400);
+    let gate = Arc::new(Semaphore::new(0));
+    let upstream = doubling(gate.clone()).await;
+    let settings = json!({"mode": "On", "maxSize": 4, "maxDelay": format!("{}ms", DELAY.as_millis())});
+    let tools = Arc::new(Tools::new(&batching(&upstream, settings)));
+    let first = spawn(&tools, None, json!(1));
+    reaches(&upstream.seen.begun, 1).await;
+    let second = spawn(&tools, None, json!(2));
+    // It waits now, and its timer runs.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(2);
+    first.await.unwrap();
+    second.await.unwrap();
+    // The next ones come while the timer of the second call still runs.
+    tokio::time::sleep(DELAY / 2).await;
+    let third = spawn(&tools, None, json!(3));
+    reaches(&upstream.seen.begun, 3).await;
+    let began = Instant::now();
+    let fourth = spawn(&tools, None, json!(4));
+    reaches(&upstream.seen.begun, 4).await;
+    let waited = began.elapsed();
+    gate.add_permits(2);
+    third.await.unwrap();
+    fourth.await.unwrap();
+    assert!(waited >= DELAY * 9 / 10, "sent after {waited:?}");
 }

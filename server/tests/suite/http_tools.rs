@@ -313,3 +313,29 @@ async fn a_secret_in_a_file_is_read_and_one_that_is_missing_is_told_to_the_log_o
     let error = tools.error("missing", json!({})).await;
     assert!(error.contains("lacks a secret") && !error.contains("canary"), "{error}");
 }
+
+#[tokio::test]
+async fn a_full_pool_is_blamed_on_the_pool_and_not_on_the_upstream() {
+    let upstream = Upstream::start(|_| async { std::future::pending().await }).await;
+    let tools = Tools::new(&json!({"performance": {"connectionPoolSize": 1}, "tools": [
+        {"name": "holds", "http": {"url": upstream.url("/")}},
+        {"name": "waits", "http": {"url": upstream.url("/"), "timeout": "300ms"}}
+    ]}));
+    let context = cx(None);
+    let cancel = context.cancel.clone();
+    let arguments = json!({});
+    let (held, error) = tokio::join!(tools.call_with("holds", &arguments, context), async {
+        reaches(&upstream.seen.begun, 1).await;
+        let error = tools.error("waits", json!({})).await;
+        cancel.cancel();
+        error
+    });
+    assert!(matches!(held, Err(CallError::Cancelled)));
+    let expected = format!(
+        "The tool could not ask its upstream: no connection to {} became free within 270 ms: the pool holds 1 (performance.connectionPoolSize), all in use.",
+        upstream.address
+    );
+    // The time is as long as it took, to a few milliseconds.
+    let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    assert_eq!(shape(&error), shape(&expected), "{error}");
+}

@@ -52,4 +52,6 @@ mod states;
 mod stdio;
 mod telemetry;
 mod timing;
+mod tool_arguments;
+mod tool_results;
 mod upstream;

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::process::{ANY_ADMIN_PORT, Served, program, run, status, stderr, stdout};
+use crate::process::{ANY_ADMIN_PORT, Served, program, run, status, stderr, stdout, until};
 
 /// Starts a server that is not going to serve.
 fn refused(home: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
@@ -67,7 +67,7 @@ fn an_address_is_blamed_on_the_flag() {
     let home = tempfile::tempdir().unwrap();
     let output = run(home.path(), &["serve", "--address", "8080"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).starts_with("--address: \"8080\" is not an address"), "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("--address: is not an address"), "{}", stderr(&output));
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn all_problems_are_counted_in_the_termination_message() {
 fn a_variable_s_mistake_names_the_variable_and_no_place_in_the_file() {
     let config = json!({"tools": [{"name": "a", "text": "x"}], "auth": {"mode": "Disabled"}});
     for (name, value, said) in [
-        ("MCP_LOGGING_LEVEL", "loud", "\"loud\" is not a log level"),
-        ("MCP_PERFORMANCE_REQUEST_TIMEOUT", "soon", "\"soon\" is not a duration"),
+        ("MCP_LOGGING_LEVEL", "loud", "is not a log level"),
+        ("MCP_PERFORMANCE_REQUEST_TIMEOUT", "soon", "is not a duration"),
         ("MCP_PERFORMANCE_MAX_CONCURRENT_REQUESTS", "0", "must be"),
         ("MCP_AUTH_OAUTH2_CLOCK_SKEW", "1s", "auth.oauth2.issuer: "),
         ("MCP_HTTP_ALLOWED_HOSTS", "a b", "http.allowedHosts[0]: "),
@@ -174,4 +174,37 @@ fn a_variable_s_mistake_names_the_variable_and_no_place_in_the_file() {
         assert!(message.contains(&format!("environment: {name}: {said}")), "{message}");
         assert!(!message.contains("production.json"), "{message}");
     }
+}
+
+#[test]
+fn no_command_shows_a_secret_that_stands_beside_a_mistake() {
+    let home = tempfile::tempdir().unwrap();
+    let of = |mistake: &str| format!(r#"{{"auth":{{"enabled":true,"api_key":"canary-5f1d"}},{mistake}}}"#);
+    fs::write(home.path().join("c.json"), of("\"foo\":1")).unwrap();
+    let place = "1 | {\"auth\":{\"enabled\":…,\"api_key\":\"…\"},\"foo\":…}";
+    for arguments in [
+        &["check-config", "c.json"][..],
+        &["convert-config", "c.json"],
+        &["keys", "--config", "c.json", "list"],
+    ] {
+        let output = run(home.path(), arguments);
+        let told = stdout(&output) + &stderr(&output);
+        assert!(!told.contains("canary"), "{arguments:?}: {told}");
+        assert!(arguments[0] == "keys" || told.contains(place), "{arguments:?}: {told}");
+    }
+    assert!(!stdout(&run(home.path(), &["print-config", "c.json"])).contains("canary"));
+    let served = Served::start(home.path(), &["--config", "c.json"]);
+    served.logged("foo: unknown key");
+    for mistake in
+        ["\"logging\":{\"level\":\"canary-5f1d\"}", "\"foo\":1,", "\"serverName\":[\"canary-5f1d\"]"]
+    {
+        fs::write(home.path().join("c.json"), of(mistake)).unwrap();
+        let key = mistake.split('"').nth(1).unwrap();
+        until("the refusal is in /status", || {
+            let error = status(&served)["config"]["lastError"].as_str().unwrap_or_default().to_owned();
+            assert!(!error.contains("canary"), "{error}");
+            error.contains("c.json:1:") && (error.contains(key) || error.contains("not JSON"))
+        });
+    }
+    assert!(!served.log().contains("canary"), "{}", served.log());
 }

@@ -111,10 +111,15 @@ fn plain(complaint: &str) -> String {
     let complaint = complaint.trim().trim_start_matches("Syntax error: ");
     let after = |start: &str| complaint.strip_prefix(start);
     if let Some(found) = after("token recognition error at: ") {
-        return format!("{found} is no part of the language");
+        return format!("{} is not part of the language", shown(found));
     }
     if let Some(found) = after("no viable alternative at input ") {
-        return format!("nothing that fits follows {found}");
+        let ends = found.trim_matches('\'').ends_with("<EOF>");
+        let said = if ends { "the expression ends too early" } else { "nothing that fits follows here" };
+        return said.to_owned();
+    }
+    if let Some((name, _)) = after("invalid argument to ").and_then(|rest| rest.split_once("() macro")) {
+        return format!("invalid argument to {name}() macro");
     }
     if complaint.starts_with("Incomplete ") {
         return "a part of the expression is missing".to_owned();
@@ -125,16 +130,24 @@ fn plain(complaint: &str) -> String {
         } else if let Some((wanted, found)) = after("missing ").and_then(|rest| rest.split_once(" at ")) {
             (found, wanted)
         } else {
-            return complaint.to_owned();
+            return "it cannot be read from here on".to_owned();
         };
     // Where only one thing can stand there, it is worth naming.
     let one = wanted.starts_with('\'') && !wanted.contains(", ");
     match (found.trim_matches('\'').ends_with("<EOF>"), one) {
         (true, true) => format!("the expression ends too early, {wanted} is missing"),
         (true, false) => "the expression ends too early".to_owned(),
-        (false, true) => format!("{wanted} is missing before {found}"),
-        (false, false) => format!("{found} does not belong there"),
+        (false, true) => format!("{wanted} is missing before {}", shown(found)),
+        (false, false) => format!("{} does not belong there", shown(found)),
     }
+}
+
+/// What the parser found, where that is a sign of the language; anything else could be part of a text, and texts may be
+/// secrets.
+fn shown(found: &str) -> &str {
+    let sign = found.trim_matches('\'');
+    let is_sign = (1..=2).contains(&sign.len()) && sign.bytes().all(|byte| byte.is_ascii_punctuation());
+    if is_sign { found } else { "what stands here" }
 }
 
 /// Line and column of a byte offset, both from 1, the column in characters.
@@ -170,12 +183,9 @@ impl<'a> Check<'a> {
             Expr::Select(select) => self.walk(&select.operand),
             Expr::List(list) => list.elements.iter().for_each(|element| self.walk(element)),
             Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr)),
-            Expr::Struct(literal) => self.report(
+            Expr::Struct(_) => self.report(
                 expr,
-                format!(
-                    "builds a message {:?}, and there are no message types; write a map {{\"key\": value}}",
-                    literal.type_name
-                ),
+                "builds a message, and there are no message types; write a map {\"key\": value}",
             ),
             Expr::Call(call) => self.call(expr, call),
             Expr::Comprehension(comprehension) => self.comprehension(expr, comprehension),
@@ -200,14 +210,14 @@ impl<'a> Check<'a> {
         // What is no variable may still name a type, as in `type(args.x) == int`.
         if !self.is_bound(name) && !self.resolves(expr) {
             if let Some(meant) = self.variables.iter().find(|variable| is_near(name, variable)) {
-                self.report(expr, format!("names an unknown variable {name:?}; did you mean {meant}?"));
+                self.report(expr, format!("names an unknown variable; did you mean {meant}?"));
                 return;
             }
             let known = match self.variables {
                 [one] => format!("only {one} is known"),
                 several => format!("there are {}", several.join(", ")),
             };
-            self.report(expr, format!("names an unknown variable {name:?}; {known}, as in args.{name}"));
+            self.report(expr, format!("names an unknown variable; {known}, as in args.name"));
         }
     }
 
@@ -247,9 +257,7 @@ impl<'a> Check<'a> {
         if !self.resolves(&called(name, target)) {
             self.report(
                 expr,
-                format!(
-                    "calls an unknown function {name:?}; there are size, contains, startsWith, endsWith, matches, string, int, uint, double, bytes, type, and the macros has, all, exists, exists_one, map, filter with their arguments"
-                ),
+                "calls an unknown function; there are size, contains, startsWith, endsWith, matches, string, int, uint, double, bytes, type, and the macros has, all, exists, exists_one, map, filter with their arguments",
             );
         }
     }

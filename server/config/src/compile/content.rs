@@ -104,10 +104,9 @@ fn content_of(resource: &Resource, path: &Path, violations: &mut Vec<Violation>)
         return Some(Content::Text(text.clone()));
     }
     let blob: String = resource.blob.as_ref()?.chars().filter(|c| !c.is_whitespace()).collect();
-    if let Err(error) = BASE64_STANDARD.decode(&blob) {
-        let message =
-            format!("is not base64: {error}; write the bytes with the standard alphabet and padding");
-        violations.push(Violation { path: path.clone(), message });
+    if BASE64_STANDARD.decode(&blob).is_err() {
+        let message = "is not base64; write the bytes with the standard alphabet and padding";
+        violations.push(Violation { path: path.clone(), message: message.to_owned() });
         return None;
     }
     Some(Content::Blob(blob))
@@ -129,9 +128,8 @@ fn text(text: &str, names: &[&str], path: &Path, violations: &mut Vec<Violation>
         if let Part::Argument(place) = part
             && !matches!(&place[..], [name] if names.contains(&name.as_str()))
         {
-            let known = if names.is_empty() { "there are none".to_owned() } else { names.join(", ") };
             violations.push(wrong(format!(
-                "has {{{{args.{}}}}}, which is not declared; what can be filled in: {known}",
+                "fills in args.{}, which is not declared; correct the name, or declare it",
                 place.join(".")
             )));
             good = false;
@@ -180,6 +178,10 @@ mod tests {
         let paths: Vec<_> = violations.iter().map(|violation| violation.path.to_string()).collect();
         let message = "prompts[0].messages[0].text";
         assert_eq!(paths, [message, message, message, "resources[0].blob", "resourceTemplates[0].text"]);
-        assert!(violations[0].message.contains("what can be filled in: x"), "{}", violations[0].message);
+        assert!(
+            violations[0].message.contains("fills in args.y, which is not declared"),
+            "{}",
+            violations[0].message
+        );
     }
 }

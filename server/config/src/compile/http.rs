@@ -1,5 +1,6 @@
 //! Requests to upstreams, compiled.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -46,6 +47,8 @@ pub enum HeaderSource {
 #[derive(Debug)]
 pub enum BodyTemplate {
     Json(JsonTemplate),
+    /// Names and values of fields.
+    Form(Vec<(String, Template)>),
     Text(Template),
 }
 
@@ -146,15 +149,31 @@ fn body(http: &HttpTool, path: &Path) -> Result<Option<BodyTemplate>, Vec<Violat
     if http.method() == HttpMethod::Get {
         return one(path, "goes with no GET; remove it, or say method: POST");
     }
-    match (&body.json, &body.text) {
-        (Some(json), None) => {
+    match (&body.json, &body.form, &body.text) {
+        (Some(json), None, None) => {
             JsonTemplate::compile(json, &path.key("json")).map(BodyTemplate::Json).map(Some)
         }
-        (None, Some(text)) => {
+        (None, Some(fields), None) => form(fields, &path.key("form")).map(BodyTemplate::Form).map(Some),
+        (None, None, Some(text)) => {
             template(Template::parse, text, &path.key("text")).map(BodyTemplate::Text).map(Some)
         }
         _ => Ok(None),
     }
+}
+
+fn form(fields: &BTreeMap<String, String>, path: &Path) -> Result<Vec<(String, Template)>, Vec<Violation>> {
+    let mut violations = Vec::new();
+    let mut compiled = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        let path = path.key(name);
+        if name.contains("{{") {
+            let message = "has {{ in a name; only values are filled in";
+            violations.push(Violation { path: path.clone(), message: message.to_owned() });
+        }
+        let value = gather(template(Template::parse_or_empty, value, &path), &mut violations);
+        compiled.extend(value.map(|value| (name.clone(), value)));
+    }
+    if violations.is_empty() { Ok(compiled) } else { Err(violations) }
 }
 
 fn result(http: &HttpTool, path: &Path) -> Result<ResultMap, Vec<Violation>> {
@@ -214,7 +233,7 @@ fn shape(http: &HttpTool, batch: &HttpBatch, path: &Path) -> Result<BatchShape, 
         }
         around = Value::from(MARK);
     } else if !put(&mut around, items) {
-        let message = format!("{items} leads into something in body that is not an object");
+        let message = "leads into something in body that is not an object".to_owned();
         violations.push(Violation { path: path.key("items"), message });
     }
     if !violations.is_empty() {

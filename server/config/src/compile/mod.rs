@@ -27,6 +27,8 @@ pub mod notes;
 pub mod rules;
 pub mod scan;
 pub mod schema;
+mod schema_notes;
+pub mod shape;
 pub mod template;
 pub mod url;
 
@@ -40,6 +42,7 @@ pub use self::command::CommandProgram;
 pub use self::http::HttpProgram;
 pub use self::notes::notes;
 pub use self::rules::{CompiledRule, compile_rules};
+pub use self::shape::Shape;
 pub use self::template::{Part, Template};
 
 /// Stack of the thread that compiles, in bytes: several times what the deepest expression allowed takes in an
@@ -83,6 +86,7 @@ pub struct CompiledTool {
     name: Arc<str>,
     definition: String,
     input: Option<Validator>,
+    shape: Option<Shape>,
     output: Option<Validator>,
     body: Body,
 }
@@ -112,6 +116,12 @@ impl CompiledTool {
     #[must_use]
     pub fn input(&self) -> Option<&Validator> {
         self.input.as_ref()
+    }
+
+    /// Defaults and whole numbers among the arguments; absent where the schema says nothing of them.
+    #[must_use]
+    pub fn shape(&self) -> Option<&Shape> {
+        self.shape.as_ref()
     }
 
     /// Checks structured results; absent where none were promised.
@@ -165,7 +175,7 @@ fn compile_here(tools: &[Tool]) -> Result<CompiledTools, Vec<Violation>> {
     for (index, tool) in tools.iter().enumerate() {
         let path = Path::of("tools").index(index);
         if !names.insert(tool.name.as_str()) {
-            let message = format!("a tool {:?} was declared before; give each a name of its own", tool.name);
+            let message = crate::tools::REPEATED.to_owned();
             violations.push(Violation { path: path.key("name"), message });
         }
         match catch_unwind(AssertUnwindSafe(|| compile_tool(tool, &path))) {
@@ -204,6 +214,7 @@ fn compile_tool(tool: &Tool, path: &Path) -> Result<CompiledTool, Vec<Violation>
             name: tool.name.as_str().into(),
             definition: definition(tool),
             input,
+            shape: tool.input_schema.as_ref().and_then(Shape::of),
             // An output schema that any object fits still asks for an object.
             output: output.map(|validator| validator.unwrap_or_else(any_object)),
             body,

@@ -29,7 +29,10 @@ fn broken_requests_are_refused_with_their_place() {
         (json!({"url": "https://a.example/{{args.x"}), "tools[0].http.url: opens {{ and does not close it"),
         (json!({"url": "ftp://a.example/"}), "tools[0].http.url: is not an absolute URL"),
         (json!({"url": "https://u:p@a.example/"}), "tools[0].http.url: holds a user"),
-        (json!({"query": [{"name": "q", "value": "{{x}}"}]}), "tools[0].http.query[0].value: has {{x}}"),
+        (
+            json!({"query": [{"name": "q", "value": "{{x}}"}]}),
+            "tools[0].http.query[0].value: names something else",
+        ),
         (json!({"query": [{"name": "", "value": ""}]}), "tools[0].http.query[0].name: must have"),
         (json!({"headers": [{"name": "a b", "value": ""}]}), "tools[0].http.headers[0].name: \"a b\" is not"),
         (
@@ -52,11 +55,8 @@ fn broken_requests_are_refused_with_their_place() {
         (json!({"method": "GET", "body": {"text": "x"}}), "tools[0].http.body: goes with no GET"),
         (json!({"body": {}}), "tools[0].http.body: exactly one of"),
         (json!({"body": {"json": {"a": ["{{args."]}}}), "tools[0].http.body.json.a[0]: opens {{"),
-        (json!({"body": {"json": {"{{args.a}}": 1}}}), "tools[0].http.body.json: has {{ in the key"),
-        (
-            json!({"result": {"pointer": "a/b"}}),
-            "tools[0].http.result.pointer: \"a/b\" is not a JSON pointer",
-        ),
+        (json!({"body": {"json": {"{{args.a}}": 1}}}), "tools[0].http.body.json: has {{ in a key"),
+        (json!({"result": {"pointer": "a/b"}}), "tools[0].http.result.pointer: is not a JSON pointer"),
         (json!({"result": {"pointer": "/~2"}}), "is not a JSON pointer"),
         (json!({"result": {"cel": "body."}}), "tools[0].http.result.cel: is not a CEL expression"),
         (json!({"result": {"cel": "response"}}), "there are args, status, headers, body"),
@@ -67,10 +67,10 @@ fn broken_requests_are_refused_with_their_place() {
         (json!({"body": {"text": "x"}, "retries": 1}), "tools[0].http.retries: would send again"),
         (json!({"body": {"text": "x"}, "batch": {}}), "tools[0].http.batch: needs body.json"),
         (json!({"body": {"json": 1}, "batch": {"body": {}}}), "tools[0].http.batch.body: goes around"),
-        (json!({"body": {"json": 1}, "batch": {"items": "x"}}), "tools[0].http.batch.items: \"x\" is not"),
+        (json!({"body": {"json": 1}, "batch": {"items": "x"}}), "tools[0].http.batch.items: is not"),
         (
             json!({"body": {"json": 1}, "batch": {"items": "/a/b", "body": {"a": 1}}}),
-            "batch.items: /a/b leads into",
+            "batch.items: leads into",
         ),
         (json!({"body": {"json": 1}, "batch": {"error": "x"}}), "tools[0].http.batch.error"),
     ] {
@@ -124,7 +124,7 @@ fn broken_commands_are_refused_with_their_place() {
         (json!({"argv": ["{{args.x}}"]}), "tools[0].command.argv[0]: must name the program"),
         (json!({"argv": ["x", "{{args"]}), "tools[0].command.argv[1]: opens {{"),
         (json!({"argv": ["x", "\u{0}"]}), "tools[0].command.argv[1]: holds a NUL"),
-        (json!({"argv": ["x"], "env": ["A=B"]}), "tools[0].command.env[0]: \"A=B\" is not"),
+        (json!({"argv": ["x"], "env": ["A=B"]}), "tools[0].command.env[0]: is not"),
         (json!({"argv": ["x"], "timeout": "11m"}), "tools[0].command.timeout: must be"),
         (json!({"argv": ["x"], "maxOutput": "1"}), "tools[0].command.maxOutput: must be"),
         (json!({"argv": ["x"], "maxMemory": "1Mi"}), "tools[0].command.maxMemory: must be"),

@@ -1,4 +1,5 @@
-//! JSON Schemas: draft 2020-12, compiled once, offline, with an engine for patterns that cannot backtrack.
+//! JSON Schemas: draft 2020-12 unless `$schema` names one of the other drafts that are read (2019-09 and draft-07, which
+//! many generators write), compiled once, offline, with an engine for patterns that cannot backtrack.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -11,7 +12,12 @@ use crate::validate::Violation;
 pub const MAX_DEPTH: usize = 64;
 /// The most violations reported of one schema.
 const MAX_VIOLATIONS: usize = 20;
-const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// The drafts that are read, with the address of each without scheme and fragment, and what messages call it.
+const DRAFTS: [(Draft, &str, &str); 3] = [
+    (Draft::Draft202012, "json-schema.org/draft/2020-12/schema", "JSON Schema 2020-12"),
+    (Draft::Draft201909, "json-schema.org/draft/2019-09/schema", "JSON Schema 2019-09"),
+    (Draft::Draft7, "json-schema.org/draft-07/schema", "JSON Schema draft-07"),
+];
 
 /// Compiles a schema whose root says `type: object`; none where it says nothing more, for then any object fits.
 pub(super) fn compile(schema: &Map<String, Value>, path: &Path) -> Result<Option<Validator>, Vec<Violation>> {
@@ -26,17 +32,19 @@ pub(super) fn compile(schema: &Map<String, Value>, path: &Path) -> Result<Option
         let message = format!("is nested deeper than {MAX_DEPTH} levels; move parts of it to $defs");
         return Err(vec![Violation { path: path.clone(), message }]);
     }
-    if let Some(dialect) = schema.get("$schema")
-        && dialect.as_str().map(|uri| uri.trim_end_matches('#')) != Some(DIALECT)
-    {
-        let message =
-            format!("must be {DIALECT:?}, the one draft that is spoken here; leave it out or correct it");
-        violations.push(Violation { path: path.key("$schema"), message });
-    }
-    for error in jsonschema::draft202012::meta::validator().iter_errors(&root).take(MAX_VIOLATIONS) {
+    let Some((draft, name)) = draft(schema) else {
+        let message = "must be draft 2020-12, 2019-09 or draft-07 of json-schema.org, as in https://json-schema.org/draft/2020-12/schema; leave it out or correct it";
+        return Err(vec![Violation { path: path.key("$schema"), message: message.to_owned() }]);
+    };
+    let meta = match draft {
+        Draft::Draft7 => jsonschema::draft7::meta::validator(),
+        Draft::Draft201909 => jsonschema::draft201909::meta::validator(),
+        _ => jsonschema::draft202012::meta::validator(),
+    };
+    for error in meta.iter_errors(&root).take(MAX_VIOLATIONS) {
         violations.push(Violation {
             path: below(path, &root, error.instance_path().as_str()),
-            message: format!("is not JSON Schema 2020-12: {error}; correct it"),
+            message: format!("is not {name}: {}; correct it", error.masked()),
         });
     }
     if violations.is_empty() {
@@ -49,30 +57,40 @@ pub(super) fn compile(schema: &Map<String, Value>, path: &Path) -> Result<Option
         return Ok(None);
     }
     let built = jsonschema::options()
-        .with_draft(Draft::Draft202012)
+        .with_draft(draft)
         .offline()
         .with_pattern_options(PatternOptions::regex())
         .build(&root);
     built.map(Some).map_err(|error| vec![refused(&error, &root, path)])
 }
 
+/// The draft that a schema is written in, and its name.
+fn draft(schema: &Map<String, Value>) -> Option<(Draft, &'static str)> {
+    let Some(dialect) = schema.get("$schema") else {
+        return DRAFTS.first().map(|(draft, _, name)| (*draft, *name));
+    };
+    let uri = dialect.as_str()?.trim_end_matches('#');
+    let uri = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://"))?;
+    DRAFTS.iter().find(|(_, known, _)| *known == uri).map(|(draft, _, name)| (*draft, *name))
+}
+
 /// What only the compiler of schemas finds.
 fn refused(error: &jsonschema::ValidationError<'_>, root: &Value, path: &Path) -> Violation {
     let message = match error.kind() {
-        ValidationErrorKind::Referencing(cause) => {
-            format!(
-                "has a reference that leads nowhere: {cause}; refer to a part of this schema, as in #/$defs/name"
-            )
+        ValidationErrorKind::Referencing(_) => {
+            "has a reference that leads nowhere; refer to a part of this schema, as in #/$defs/name"
+                .to_owned()
         }
-        _ => format!("cannot be compiled: {error}; correct it"),
+        _ => format!("cannot be compiled: {}; correct it", error.masked()),
     };
     Violation { path: below(path, root, error.instance_path().as_str()), message }
 }
 
 /// Keywords whose value is data, not a schema.
-const DATA: [&str; 4] = ["const", "default", "enum", "examples"];
+pub(super) const DATA: [&str; 4] = ["const", "default", "enum", "examples"];
 /// Keywords whose value maps names of the author's choosing to schemas.
-const NAMED: [&str; 5] = ["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
+pub(super) const NAMED: [&str; 6] =
+    ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"];
 
 /// Walks the schemas in a schema: references must stay inside, patterns must be ones that the engine knows.
 fn subschemas(schema: &Value, path: &Path, violations: &mut Vec<Violation>) {
@@ -110,10 +128,8 @@ fn subschemas(schema: &Value, path: &Path, violations: &mut Vec<Violation>) {
 
 fn reference(uri: &str, path: &Path, violations: &mut Vec<Violation>) {
     if !uri.starts_with('#') {
-        let message = format!(
-            "refers to {uri:?}, and nothing is fetched; put the schema under $defs and refer to it as #/$defs/name"
-        );
-        violations.push(Violation { path: path.clone(), message });
+        let message = "refers to another document, and nothing is fetched; put the schema under $defs and refer to it as #/$defs/name";
+        violations.push(Violation { path: path.clone(), message: message.to_owned() });
     }
 }
 
@@ -124,15 +140,11 @@ fn pattern(pattern: &str, path: &Path, violations: &mut Vec<Violation>) {
     if options.with_pattern_options(PatternOptions::regex()).build(&alone).is_err() {
         let looks_around = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|group| pattern.contains(group));
         let message = if looks_around {
-            format!(
-                "has look-around in {pattern:?}, which would need a backtracking engine; say it without, perhaps by several patterns under allOf"
-            )
+            "has look-around, which would need a backtracking engine; say it without, perhaps by several patterns under allOf"
         } else {
-            format!(
-                "is not a regular expression that can be used here: {pattern:?}; correct it, and use neither look-around nor backreferences"
-            )
+            "is not a regular expression that can be used here; correct it, and use neither look-around nor backreferences"
         };
-        violations.push(Violation { path: path.clone(), message });
+        violations.push(Violation { path: path.clone(), message: message.to_owned() });
     }
 }
 

@@ -1,7 +1,8 @@
 //! Texts with places for arguments: `Hello, {{args.name}}!`.
 //!
-//! A place is `{{args}}` or `{{args.a.b}}`: names of letters, digits, `_` and `-`, joined by dots; a name of digits also
-//! counts the items of a list, from 0. Spaces inside the braces do not matter. `\{{` is a literal `{{`.
+//! A place is `{{args}}` or `{{args.a.b}}`: names of letters, digits, `_`, `-`, `$` and `@`, joined by dots; a name of
+//! digits also counts the items of a list, from 0. Any other name stands in brackets and quotes, as in
+//! `{{args["filter[status]"]}}`. Spaces inside the braces do not matter. `\{{` is a literal `{{`.
 
 /// A text, split at its places.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Template {
                 continue;
             }
             literal.push_str(before);
-            let Some(close) = place.find("}}") else {
+            let Some(close) = end_of_place(place) else {
                 return Err(TemplateError {
                     at,
                     message: "opens {{ and does not close it; write }} behind the name, or \\{{ for two literal braces"
@@ -99,31 +100,76 @@ impl Template {
     }
 }
 
+/// Where the braces close, quotes apart.
+fn end_of_place(place: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut before = '.';
+    for (at, c) in place.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            // Anywhere else a quote is a mistake, and no reason to run on to the end of the text.
+            None if matches!(c, '"' | '\'') && before == '[' => quote = Some(c),
+            None if place[at..].starts_with("}}") => return Some(at),
+            None => {}
+        }
+        before = c;
+    }
+    place.find("}}")
+}
+
 /// Reads what stands between the braces.
 fn argument(place: &str) -> Result<Vec<String>, String> {
     let place = place.trim();
-    let mut names = place.split('.');
-    let first = names.next().unwrap_or_default();
+    let first = place.split(['.', '[']).next().unwrap_or_default();
     if first != "args" {
-        let meant = match place.split_once('.') {
-            Some((_, rest)) if super::cel::is_near(first, "args") => rest,
-            _ if place.is_empty() => "name",
-            _ => place,
-        };
+        let meant =
+            if super::cel::is_near(first, "args") { "did you mean args?" } else { "write {{args.name}}" };
         return Err(format!(
-            "has {{{{{place}}}}}, and only arguments can be filled in; did you mean {{{{args.{meant}}}}}?"
+            "names something else than an argument, and only arguments can be filled in; {meant}"
         ));
     }
-    names
-        .map(|name| {
-            let of_letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-            if of_letters && !name.is_empty() {
-                Ok(name.to_owned())
-            } else {
-                Err(format!(
-                    "has {{{{{place}}}}}, where {name:?} is not a name; names have letters, digits, _ and - and are joined by single dots"
-                ))
-            }
-        })
-        .collect()
+    let mut names = Vec::new();
+    let mut rest = &place[first.len()..];
+    while !rest.is_empty() {
+        let (name, behind) = match rest.strip_prefix('[') {
+            Some(index) => in_brackets(index)?,
+            None => simple(rest.strip_prefix('.').unwrap_or(rest))?,
+        };
+        names.push(name.to_owned());
+        rest = behind;
+    }
+    Ok(names)
+}
+
+/// A name without quotes, and what stands behind it.
+fn simple(text: &str) -> Result<(&str, &str), String> {
+    let (name, behind) = text.split_at(text.find(['.', '[']).unwrap_or(text.len()));
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '@');
+    if name.is_empty() || !name.chars().all(fits) {
+        return Err(
+            "has a name with other signs than letters, digits, _, -, $ and @; write such a name in brackets and quotes, as in {{args[\"a name\"]}}"
+                .to_owned(),
+        );
+    }
+    Ok((name, behind))
+}
+
+/// A name in quotes, or the number of an item, up to the bracket that closes; and what stands behind it.
+fn in_brackets(text: &str) -> Result<(&str, &str), String> {
+    let broken = || {
+        "has a bracket without a name in it; write it as in {{args[\"a name\"]}} or {{args.list[0]}}"
+            .to_owned()
+    };
+    match text.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        Some(quote) => {
+            let (name, behind) = text[1..].split_once(quote).ok_or_else(broken)?;
+            Ok((name, behind.strip_prefix(']').ok_or_else(broken)?))
+        }
+        None => {
+            let (index, behind) = text.split_once(']').ok_or_else(broken)?;
+            let is_number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number { Ok((index, behind)) } else { Err(broken()) }
+        }
+    }
 }

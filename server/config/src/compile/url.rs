@@ -119,7 +119,7 @@ impl UrlTemplate {
             Some(rest) => {
                 let (host, port) = rest.split_once(']').ok_or("has a [ and no ] in its host")?;
                 if host.parse::<std::net::Ipv6Addr>().is_err() {
-                    return Err(format!("has {host:?} between brackets, which is not an IPv6 address"));
+                    return Err("has brackets around what is not an IPv6 address".to_owned());
                 }
                 (host, port)
             }
@@ -129,12 +129,12 @@ impl UrlTemplate {
             return Err("has no host".to_owned());
         }
         if !text.starts_with('[') && !host.bytes().all(is_of_host) {
-            return Err(format!("has {host:?} for a host, and a host has letters, digits, dots and dashes"));
+            return Err("has a host with other characters than letters, digits, dots and dashes".to_owned());
         }
         // An argument could be the port, too; then it is checked when it is filled in.
         let numeric = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
         if !port.is_empty() && !port.strip_prefix(':').is_some_and(numeric) {
-            return Err(format!("has {port:?} behind its host, which is not a port"));
+            return Err("has something behind its host that is not a port".to_owned());
         }
         let dots = |segment: &&Vec<Part>| matches!(segment.as_slice(), [Part::Literal(text)] if text == "." || text == "..");
         if self.segments.iter().any(|segment| dots(&segment)) {

@@ -17,6 +17,12 @@ pub(super) fn key(path: &Path) -> Option<Path> {
     nearest(written, known.map(str::to_owned).chain(classic)).map(|name| above.key(name))
 }
 
+/// The nearest of some words, if any is near.
+pub(super) fn word<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
+    let found = nearest(written, words.iter().map(|word| (*word).to_owned()))?;
+    words.iter().find(|word| **word == found).copied()
+}
+
 /// The nearest of some names, if any is near: spelt alike, or the one that holds all of what was written.
 fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();

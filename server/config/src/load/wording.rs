@@ -1,32 +1,43 @@
-//! What a deserializer says, in the words of whoever wrote the file.
+//! What a deserializer says, in the words of whoever wrote the file. Values are never repeated: any of them could be a
+//! secret that stands in the wrong place.
 
-/// One of serde's messages without the words of Rust. Messages of our own types stay as they are.
-pub(super) fn plainly(message: &str) -> String {
-    if let Some(rest) = message.strip_prefix("unknown variant ")
-        && let Some((written, allowed)) = rest.split_once(", expected ")
-    {
-        let allowed =
-            allowed.strip_prefix("one of ").unwrap_or(allowed).replace(" or ", ", ").replace('`', "");
-        return format!("{} is not one of {allowed}", written.replace('`', "\""));
+/// One of serde's messages without the words of Rust and without the value. Messages of our own types stay as they are.
+#[must_use]
+pub fn plainly(message: &str) -> String {
+    if message.starts_with("unknown variant ") {
+        // What was written may hold the separator, the list of what is allowed cannot.
+        let Some((written, allowed)) = message.rsplit_once(", expected ") else {
+            return "is not one of the words that are allowed here".to_owned();
+        };
+        let allowed = allowed.strip_prefix("one of ").unwrap_or(allowed);
+        let allowed: Vec<_> = allowed
+            .split([',', '`'])
+            .flat_map(|word| word.split(" or "))
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .collect();
+        let written = written.trim_start_matches("unknown variant ").trim_matches('`');
+        let meant = super::nearest::word(written, &allowed).map(|word| format!("; did you mean {word}?"));
+        return format!("is not one of {}{}", allowed.join(", "), meant.unwrap_or_default());
     }
     let rest = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     match rest.and_then(|rest| rest.rsplit_once(", expected ")) {
-        Some((given, wanted)) => format!("{} is not {}", of_given(given), of_wanted(wanted)),
+        Some((given, wanted)) => format!("is {}, not {}", of_given(given), of_wanted(wanted)),
+        None if rest.is_some() || message.starts_with("unknown field ") => "does not fit here".to_owned(),
         None => message.to_owned(),
     }
 }
 
-fn of_given(given: &str) -> String {
-    match given {
-        "sequence" => "a list".to_owned(),
-        "map" => "a map".to_owned(),
-        "null" | "unit value" | "Option value" => "nothing at all".to_owned(),
-        _ => given
-            .trim_start_matches("boolean ")
-            .trim_start_matches("integer ")
-            .trim_start_matches("floating point ")
-            .trim_start_matches("string ")
-            .replace('`', ""),
+/// The kind of what was written.
+fn of_given(given: &str) -> &'static str {
+    match given.split([' ', '`']).next().unwrap_or_default() {
+        "sequence" => "a list",
+        "map" => "a map",
+        "null" | "unit" | "Option" => "nothing at all",
+        "boolean" => "true or false",
+        "integer" | "floating" => "a number",
+        "string" | "character" => "a text",
+        _ => "something else",
     }
 }
 
@@ -48,21 +59,25 @@ mod tests {
     #[test]
     fn nobody_has_to_know_rust() {
         for (message, plain) in [
-            ("invalid type: sequence, expected a string", "a list is not a text"),
-            ("invalid type: boolean `false`, expected string or map", "false is not a text"),
-            ("invalid type: string \"x\", expected struct LogFile", "\"x\" is not a map of settings"),
+            ("invalid type: sequence, expected a string", "is a list, not a text"),
+            ("invalid type: boolean `false`, expected string or map", "is true or false, not a text"),
+            ("invalid type: string \"canary\", expected struct LogFile", "is a text, not a map of settings"),
             (
                 "invalid type: string \"a, expected b\", expected u32",
-                "\"a, expected b\" is not a whole number from 0 on that fits",
+                "is a text, not a whole number from 0 on that fits",
             ),
-            ("invalid value: integer `-1`, expected u32", "-1 is not a whole number from 0 on that fits"),
-            ("invalid type: null, expected struct HttpProcess", "nothing at all is not a map of settings"),
             (
-                "unknown variant `Loud`, expected one of `Trace`, `Debug`",
-                "\"Loud\" is not one of Trace, Debug",
+                "invalid value: integer `-1`, expected u32",
+                "is a number, not a whole number from 0 on that fits",
             ),
-            ("unknown variant `on`, expected `On` or `Off`", "\"on\" is not one of On, Off"),
-            ("\"soon\" is not a duration", "\"soon\" is not a duration"),
+            ("invalid type: null, expected struct HttpProcess", "is nothing at all, not a map of settings"),
+            ("unknown variant `Loud`, expected one of `Trace`, `Debug`", "is not one of Trace, Debug"),
+            (
+                "unknown variant `trace`, expected one of `Trace`, `Debug`",
+                "is not one of Trace, Debug; did you mean Trace?",
+            ),
+            ("unknown variant `x, expected y`, expected `On` or `Off`", "is not one of On, Off"),
+            ("is not a duration", "is not a duration"),
             ("missing field `name`", "missing field `name`"),
         ] {
             assert_eq!(super::plainly(message), plain);

@@ -67,8 +67,18 @@ impl Rules {
             self.header(header, &path.key("headers").index(index));
         }
         if let Some(body) = &http.body {
-            let one = body.json.is_some() != body.text.is_some();
-            self.that(one, &path.key("body"), "exactly one of json and text must be set");
+            let set = [body.json.is_some(), body.form.is_some(), body.text.is_some()];
+            let one = set.into_iter().filter(|set| *set).count() == 1;
+            self.that(one, &path.key("body"), "exactly one of json, form and text must be set");
+            let form = body.form.as_ref();
+            let named = form.is_none_or(|form| {
+                (1..=64).contains(&form.len()) && form.keys().all(|name| (1..=128).contains(&name.len()))
+            });
+            self.that(
+                named,
+                &path.key("body").key("form"),
+                "must have from 1 to 64 fields with names of 1 to 128 characters",
+            );
         }
         if let Some(result) = &http.result {
             let one = result.pointer.is_some() != result.cel.is_some();
@@ -82,12 +92,12 @@ impl Rules {
         self.that(
             (1..=128).contains(&name.len()) && name.bytes().all(token),
             &path.key("name"),
-            format!("{name:?} is not the name of a header"),
+            "is not the name of a header",
         );
         self.that(
             !RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)),
             &path.key("name"),
-            format!("{name} is set by the connection itself; remove it"),
+            "is set by the connection itself; remove it",
         );
         let one = header.value.is_some() != header.secret.is_some();
         self.that(one, path, "exactly one of value and secret must be set");
@@ -110,11 +120,23 @@ impl Rules {
         let argv = path.key("argv");
         self.that((1..=64).contains(&command.argv.len()), &argv, "must have from 1 to 64 parts");
         for (index, name) in command.env.iter().flatten().enumerate() {
-            let variable = !name.is_empty() && !name.contains(['=', '\0']);
+            let variable = is_variable(name);
             let path = path.key("env").index(index);
-            self.that(variable, &path, format!("{name:?} is not the name of a variable"));
+            self.that(
+                variable,
+                &path,
+                "is not the name of an environment variable; write letters, digits and underscores",
+            );
         }
         let directory = command.directory.as_deref().is_none_or(|directory| !directory.is_empty());
         self.that(directory, &path.key("directory"), "must not be empty");
     }
+}
+
+/// Whether this can be the name of an environment variable (POSIX, Base Definitions, 8.1). Messages show names, so what is
+/// no name, and perhaps the secret itself, must not pass for one.
+pub(crate) fn is_variable(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

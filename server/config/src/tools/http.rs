@@ -1,5 +1,7 @@
 //! Tools that ask somebody else over HTTP.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -92,7 +94,7 @@ pub struct HttpHeader {
     pub prefix: Option<String>,
 }
 
-/// The body of a request: json or text.
+/// The body of a request: json, form or text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpBody {
@@ -101,7 +103,13 @@ pub struct HttpBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_value")]
     pub json: Option<Value>,
-    /// A text, sent as it is filled in. Default: none.
+    /// Fields of a form (application/x-www-form-urlencoded), each a name and its value, encoded so that no argument can
+    /// add a field; one that is nothing but an argument is left out where the argument is missing, and repeated for each
+    /// item where it is a list. Default: none. Example: {"criteria": "{{args.criteria}}"}.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "form")]
+    pub form: Option<BTreeMap<String, String>>,
+    /// A text, sent as it is filled in: nothing is encoded. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16384))]
     pub text: Option<String>,
@@ -149,6 +157,15 @@ pub struct HttpBatch {
 
 fn any_value(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
+fn form(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 64,
+        "additionalProperties": {"type": "string", "maxLength": 2048},
+    })
 }
 
 fn any_object(_: &mut SchemaGenerator) -> Schema {

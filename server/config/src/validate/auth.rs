@@ -15,10 +15,9 @@ impl Rules {
         let public_url = config.http.public_url.as_deref();
         if let Some(url) = public_url {
             self.check(is_public_url(url), "http.publicURL", || {
-                format!(
-                    "{url:?} is not the URL of an endpoint; write it without query, fragment and a slash at the end, \
-                     as in https://mcp.example.com/mcp"
-                )
+                "is not the URL of an endpoint; write it without query, fragment and a slash at the end, \
+                 as in https://mcp.example.com/mcp"
+                    .to_owned()
             });
         }
         if let Some(oauth2) = oauth2 {
@@ -60,7 +59,7 @@ impl Rules {
         });
         for (index, scope) in oauth2.required_scopes.iter().enumerate() {
             self.check_at(is_scope(scope), &at("requiredScopes").index(index), || {
-                format!("{scope:?} is not a scope: write one without spaces, quotes and backslashes")
+                "is not a scope; write one without spaces, quotes and backslashes".to_owned()
             });
         }
         let (least, most) = (Duration::from_secs(0), Duration::from_secs(300));
@@ -89,7 +88,9 @@ impl Rules {
         let fits = host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
             && !url.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control())
             && (query || !url.contains('?'));
-        self.check_at(fits, path, || format!("{url:?} is not a URL that begins with https://"));
+        self.check_at(fits, path, || {
+            "is not a URL that begins with https://, or it holds a user, a password or a fragment".to_owned()
+        });
     }
 
     fn rule(&mut self, rule: &Rule, path: &Path) {

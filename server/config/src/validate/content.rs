@@ -9,6 +9,8 @@ use crate::{Duration, Path, ServerConfig, ServiceConfig};
 /// The most prompts, resources, templates or file resources in one server, of each.
 const MAX_ENTRIES: usize = 128;
 
+const REPEATED_URI: &str = "is the URI of an earlier resource; give each resource a URI of its own";
+
 impl Rules {
     pub(super) fn prompts(&mut self, config: &ServiceConfig) {
         self.check(config.prompts.len() <= MAX_ENTRIES, "prompts", || {
@@ -19,13 +21,10 @@ impl Rules {
             let path = Path::of("prompts").index(index);
             let of_letters = prompt.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
             self.check_at(of_letters && (1..=128).contains(&prompt.name.len()), &path.key("name"), || {
-                format!(
-                    "{:?} must have from 1 to 128 letters, digits, dots, dashes and underscores",
-                    prompt.name
-                )
+                "must have from 1 to 128 letters, digits, dots, dashes and underscores".to_owned()
             });
             self.check_at(names.insert(&prompt.name), &path.key("name"), || {
-                format!("a prompt {:?} was declared before; give each a name of its own", prompt.name)
+                "is the name of an earlier prompt; give each prompt a name of its own".to_owned()
             });
             self.check_at((1..=16).contains(&prompt.messages.len()), &path.key("messages"), || {
                 "must have from 1 to 16 messages".to_owned()
@@ -41,15 +40,10 @@ impl Rules {
                 self.check_at(
                     of_letters && (1..=64).contains(&argument.name.len()),
                     &path.key("name"),
-                    || {
-                        format!(
-                            "{:?} must have from 1 to 64 letters, digits, dashes and underscores",
-                            argument.name
-                        )
-                    },
+                    || "must have from 1 to 64 letters, digits, dashes and underscores".to_owned(),
                 );
                 self.check_at(arguments.insert(&argument.name), &path.key("name"), || {
-                    format!("an argument {:?} was declared before", argument.name)
+                    "is the name of an earlier argument; give each argument a name of its own".to_owned()
                 });
                 self.values(&path.key("values"), &argument.values);
             }
@@ -64,9 +58,7 @@ impl Rules {
         for (index, resource) in config.resources.iter().enumerate() {
             let path = Path::of("resources").index(index);
             self.uri(&path.key("uri"), &resource.uri);
-            self.check_at(uris.insert(&resource.uri), &path.key("uri"), || {
-                format!("a resource {:?} was declared before; give each a URI of its own", resource.uri)
-            });
+            self.check_at(uris.insert(&resource.uri), &path.key("uri"), || REPEATED_URI.to_owned());
             self.check_at(resource.text.is_some() != resource.blob.is_some(), &path, || {
                 "exactly one of text and blob must be set".to_owned()
             });
@@ -80,10 +72,7 @@ impl Rules {
             let path = Path::of("resourceTemplates").index(index);
             self.uri(&path.key("uriTemplate"), &template.uri_template);
             self.check_at(templates.insert(&template.uri_template), &path.key("uriTemplate"), || {
-                format!(
-                    "a template {:?} was declared before; give each a URI of its own",
-                    template.uri_template
-                )
+                "is the URI of an earlier template; give each template a URI of its own".to_owned()
             });
             let parsed = UriTemplate::parse(&template.uri_template);
             if let Err(error) = &parsed {
@@ -94,7 +83,7 @@ impl Rules {
                 let known =
                     parsed.as_ref().is_ok_and(|parsed| parsed.variables().any(|v| v == variable.name));
                 self.check_at(known || parsed.is_err(), &path.key("name"), || {
-                    format!("{:?} is not a variable of the URI template", variable.name)
+                    "is not a variable of the URI template".to_owned()
                 });
                 self.check_at(!variable.values.is_empty(), &path.key("values"), || {
                     "must have at least one value".to_owned()
@@ -116,9 +105,7 @@ impl Rules {
         for (index, file) in files.iter().enumerate() {
             let path = Path::of("fileResources").index(index);
             self.uri(&path.key("uri"), &file.uri);
-            self.check_at(uris.insert(&file.uri), &path.key("uri"), || {
-                format!("a resource {:?} was declared before; give each a URI of its own", file.uri)
-            });
+            self.check_at(uris.insert(&file.uri), &path.key("uri"), || REPEATED_URI.to_owned());
             if file.uri.contains('{') {
                 let one = UriTemplate::parse(&file.uri).map(|parsed| parsed.variables().count() == 1);
                 let good = one == Ok(true) && file.uri.contains("{+") && file.uri.ends_with('}');
@@ -141,9 +128,7 @@ impl Rules {
             && uri.len() > scheme.len() + 1
             && uri.len() <= 1024;
         self.check_at(good, path, || {
-            format!(
-                "{uri:?} is not a URI; write a scheme in small letters and what it names, as in docs://welcome"
-            )
+            "is not a URI; write a scheme in small letters and what it names, as in docs://welcome".to_owned()
         });
     }
 

@@ -39,7 +39,7 @@ impl Rules {
             let path = path.key("headers").index(index);
             let plain = header.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
             self.check_at(plain && !header.name.is_empty(), &path.key("name"), || {
-                format!("{:?} is not the name of a header", header.name)
+                "is not the name of a header".to_owned()
             });
             self.secret_at(&path.key("value"), &header.value);
         }
@@ -53,7 +53,7 @@ impl Rules {
         for (index, check) in health.checks.iter().enumerate() {
             let path = path.key("checks").index(index);
             self.check_at(names.insert(&check.name), &path.key("name"), || {
-                format!("a check {:?} was declared before; give each a name of its own", check.name)
+                "is the name of an earlier check; give each check a name of its own".to_owned()
             });
             self.health_check(&path, check);
         }
@@ -62,7 +62,7 @@ impl Rules {
     fn health_check(&mut self, path: &Path, check: &HealthCheck) {
         let of_letters = check.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
         self.check_at(of_letters && (1..=63).contains(&check.name.len()), &path.key("name"), || {
-            format!("{:?} must have from 1 to 63 letters, digits, dots, dashes and underscores", check.name)
+            "must have from 1 to 63 letters, digits, dots, dashes and underscores".to_owned()
         });
         self.between_at(&path.key("interval"), check.interval, SECOND, DAY);
         let (least, most) = (Duration::from_millis(10), Duration::from_secs(60));
@@ -81,7 +81,7 @@ impl Rules {
             let (host, port) = tcp.address.rsplit_once(':').unwrap_or_default();
             let fits = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
             self.check_at(fits, &path.key("tcp").key("address"), || {
-                format!("{:?} is not a host and a port; write them as in db.example.com:5432", tcp.address)
+                "is not a host and a port; write them as in db.example.com:5432".to_owned()
             });
         }
     }
@@ -91,7 +91,8 @@ impl Rules {
         let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
         let plain = !authority.is_empty() && !url.contains(char::is_whitespace) && url.len() <= 1024;
         self.check_at(plain, path, || {
-            format!("{url:?} is not a URL; write scheme, host and perhaps a port, as in http://host.example.com:9091")
+            "is not a URL; write scheme, host and perhaps a port, as in http://host.example.com:9091"
+                .to_owned()
         });
         self.check_at(!authority.contains('@'), path, || {
             "holds a password, and URLs are shown in logs and in /status".to_owned()
@@ -142,21 +143,21 @@ mod tests {
         });
         insta::assert_snapshot!(violations(&broken).join("\n"), @r#"
         metrics.interval: must be from 1s to 24h
-        metrics.pushGateway.url: "push:9091" is not a URL; write scheme, host and perhaps a port, as in http://host.example.com:9091
+        metrics.pushGateway.url: is not a URL; write scheme, host and perhaps a port, as in http://host.example.com:9091
         metrics.pushGateway.interval: must be from 1s to 24h
         metrics.pushGateway.job: must have from 1 to 128 characters
         metrics.otlp.endpoint: holds a password, and URLs are shown in logs and in /status
         metrics.otlp.interval: must be from 1s to 24h
         metrics.otlp.samplePercent: must be from 0 to 100
-        metrics.otlp.headers[0].name: "a b" is not the name of a header
+        metrics.otlp.headers[0].name: is not the name of a header
         metrics.otlp.headers[0].value: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
         health.interval: must be from 1s to 24h
-        health.checks[0].name: "a b" must have from 1 to 63 letters, digits, dots, dashes and underscores
-        health.checks[0].http.url: "ftp://x" is not a URL; write scheme, host and perhaps a port, as in http://host.example.com:9091
+        health.checks[0].name: must have from 1 to 63 letters, digits, dots, dashes and underscores
+        health.checks[0].http.url: is not a URL; write scheme, host and perhaps a port, as in http://host.example.com:9091
         health.checks[0].http.expectStatus: must be from 100 to 599
         health.checks[1].timeout: must be from 10ms to 1m
-        health.checks[1].tcp.address: "db" is not a host and a port; write them as in db.example.com:5432
-        health.checks[2].name: a check "c" was declared before; give each a name of its own
+        health.checks[1].tcp.address: is not a host and a port; write them as in db.example.com:5432
+        health.checks[2].name: is the name of an earlier check; give each check a name of its own
         health.checks[2].interval: must be from 1s to 24h
         health.checks[2]: exactly one of http, tcp and tool must be set
         "#);

@@ -32,7 +32,7 @@ impl Rules {
         for (index, network) in limit.trusted_proxies.iter().enumerate() {
             let path = Path::of("rateLimit.trustedProxies").index(index);
             self.check_at(is_network(network), &path, || {
-                format!("{network:?} is not a network; write an address or a network, as in 10.0.0.0/8")
+                "is not a network; write an address or a network, as in 10.0.0.0/8".to_owned()
             });
         }
         self.at_most("rateLimit.tools", limit.tools.len());
@@ -180,7 +180,7 @@ mod tests {
         insta::assert_snapshot!(shown, @r#"
         rateLimit.requestsPerMinute: must be from 1 to 1000000
         rateLimit.cleanupInterval: must be from 1s to 1h
-        rateLimit.trustedProxies[1]: "proxy" is not a network; write an address or a network, as in 10.0.0.0/8
+        rateLimit.trustedProxies[1]: is not a network; write an address or a network, as in 10.0.0.0/8
         rateLimit.tools[0]: limits nothing; set requestsPerMinute or concurrency
         cache.maxEntries: must be from 1 to 10000000
         cache.maxMemory: must be from 64Ki to 64Gi

@@ -9,11 +9,13 @@ use serde_json::Value;
 use super::{answer, convert, failure, run};
 use crate::backend::Answer;
 
-/// Answers with the value of an expression: a string as text, anything else as structured content.
+/// Answers with the value of an expression, of at most `limit` bytes: a string as text, anything else as structured
+/// content.
 pub(super) fn evaluate(
     program: &CelProgram,
     output: Option<&Validator>,
     variables: &[(&str, &Value)],
+    limit: usize,
 ) -> Answer {
     // The environment is shared; a context of its own costs next to nothing, and may borrow its variables.
     let mut context = Context::with_env(environment());
@@ -25,7 +27,7 @@ pub(super) fn evaluate(
         Err(error) => return answer::error(&failure::sentence(&error)),
     };
     match (&value, output) {
-        (cel::Value::String(text), None) => answer::text(text),
+        (cel::Value::String(text), None) => answer::text(text, limit),
         (cel::Value::String(_), Some(_)) => answer::error(
             "The tool promises a structured result and worked out a text; its declaration must be mended.",
         ),
@@ -35,7 +37,7 @@ pub(super) fn evaluate(
                     "The result is not what the tool promises:\n{}",
                     misfits.join("\n")
                 )),
-                _ => answer::structured(&json),
+                _ => answer::structured(&json, limit),
             },
             Err(sentence) => answer::error(&sentence),
         },

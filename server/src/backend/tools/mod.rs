@@ -25,12 +25,14 @@ use crate::outbound::Client;
 use crate::protocol::raw::Raw;
 
 mod answer;
+mod arguments;
 mod command;
 pub(crate) mod convert;
 mod evaluate;
 mod failure;
 mod http;
 pub(in crate::backend) mod in_flight;
+mod media;
 pub(in crate::backend) mod pool;
 mod run;
 mod text;

@@ -9,8 +9,9 @@ use mcp_server_config::compile::cost::MAX_WEIGHT;
 use mcp_server_config::compile::{Body, CompiledTool};
 use serde_json::Value;
 
+use super::answer::MAX_RESULT;
 use super::failure::shortened;
-use super::{Work, answer, convert, evaluate, text};
+use super::{Work, answer, arguments, convert, evaluate, text};
 use crate::backend::Answer;
 use crate::protocol::raw::Raw;
 
@@ -85,19 +86,22 @@ fn is_cheap(tool: &CompiledTool, checked: &Checked) -> bool {
     }
 }
 
-/// Parses arguments and holds them against the input schema.
+/// Parses arguments, completes them by the input schema and holds them against the input schema.
 fn check(tool: &CompiledTool, raw: Option<Raw>) -> Result<Checked, Answer> {
     let json = json(raw.as_ref());
     if !json.trim_start().starts_with('{') {
         return Err(answer::error("The arguments must be a JSON object. Call the tool again with one."));
     }
     let wanted = matches!(tool.body(), Body::Cel(_)) || tool.input().is_some();
-    let value: Option<Value> = if wanted {
-        let parsed = serde_json::from_str(json);
-        Some(parsed.map_err(|error| answer::error(&format!("The arguments cannot be read: {error}.")))?)
-    } else {
-        None
-    };
+    let mut value: Option<Value> = if wanted { Some(parsed(json)?) } else { None };
+    let mut completed = None;
+    if let (Some(shape), Some(given)) = (tool.shape(), &value)
+        && shape.changes(given)
+    {
+        let json = arguments::completed(json, given, shape);
+        value = Some(parsed(&json)?);
+        completed = Some(Raw::written(json.into_bytes()));
+    }
     if let (Some(schema), Some(value)) = (tool.input(), &value)
         && !schema.is_valid(value)
     {
@@ -107,7 +111,12 @@ fn check(tool: &CompiledTool, raw: Option<Raw>) -> Result<Checked, Answer> {
             misfits.join("\n")
         )));
     }
-    Ok(Checked { raw, value })
+    Ok(Checked { raw: completed.or(raw), value })
+}
+
+fn parsed(json: &str) -> Result<Value, Answer> {
+    serde_json::from_str(json)
+        .map_err(|error| answer::error(&format!("The arguments cannot be read: {error}.")))
 }
 
 fn finish(tool: &CompiledTool, checked: &Checked) -> Answer {
@@ -120,7 +129,7 @@ fn finish(tool: &CompiledTool, checked: &Checked) -> Answer {
             if weight > program.limits().accepted {
                 return answer::error(&too_heavy(weight, program.limits().accepted));
             }
-            evaluate::evaluate(program, tool.output(), &[(ARGUMENTS, value)])
+            evaluate::evaluate(program, tool.output(), &[(ARGUMENTS, value)], MAX_RESULT)
         }
         (Body::Http(_) | Body::Command(_), _) => {
             answer::error("The tool was not called where it can be answered.")

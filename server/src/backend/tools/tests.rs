@@ -361,7 +361,7 @@ async fn draining_waits_for_calls_and_no_longer_than_told() {
 const ONE: PoolLimits = PoolLimits { threads: 1, queue: 2, abandoned: 1, stack: 1 << 20 };
 
 fn done() -> Answer {
-    answer::text("done")
+    answer::text("done", answer::MAX_RESULT)
 }
 
 /// Work that goes on until it is let go.

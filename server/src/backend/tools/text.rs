@@ -39,11 +39,11 @@ pub(super) fn fill(template: &Template, arguments: &str, parsed: Option<&Value>)
             }
         }
         if filled.len() > MAX_RESULT {
-            return answer::too_large();
+            return answer::too_large(MAX_RESULT);
         }
     }
     if missing.is_empty() {
-        return answer::text(&filled);
+        return answer::text(&filled, MAX_RESULT);
     }
     answer::error(&format!("Missing arguments: {}. Call the tool again with them.", missing.join(", ")))
 }

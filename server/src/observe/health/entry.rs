@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
 
+use crate::human::Human;
 use crate::observe::health::{Ask, Policy, State, Told, Verdict};
 
 /// What is known of one component.
@@ -71,7 +72,7 @@ impl Entry {
             let verdict = match tokio::time::timeout(policy.timeout, asked).await {
                 Ok(Ok(verdict)) => verdict,
                 Ok(Err(_panic)) => Verdict::Error("the check itself broke".to_owned()),
-                Err(_elapsed) => Verdict::Error(format!("no answer within {:?}", policy.timeout)),
+                Err(_elapsed) => Verdict::Error(format!("no answer within {}", Human(policy.timeout))),
             };
             self.note(verdict, started.elapsed());
             tokio::time::sleep(jittered(policy.period)).await;

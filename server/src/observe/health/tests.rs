@@ -101,7 +101,7 @@ async fn a_hung_or_broken_check_fails_and_never_overlaps_itself() {
     ));
     registry.check(Check::new("breaks", SOON, "x", || panic!("as asked")));
     let report = until(&registry, "hangs", |report| report.consecutive_failures >= 5).await;
-    assert_eq!((report.state, report.details.as_str()), (State::Error, "no answer within 20ms"));
+    assert_eq!((report.state, report.details.as_str()), (State::Error, "no answer within 20 ms"));
     assert_eq!(most.load(Ordering::Relaxed), 1);
     assert_eq!(until_known(&registry, "breaks").await.state, State::Error);
     drop(registry);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{assert_wrong, cel, text, wrong};
+use crate::compile::compile;
 use crate::tools::Tool;
 
 fn with_schema(schema: Value) -> Tool {
@@ -33,7 +34,7 @@ fn broken_schemas_are_refused_with_path_and_reason() {
         (json!({"type": ["object"]}), "tools[0].inputSchema.type: must be \"object\""),
         (
             json!({"type": "object", "properties": {"x": {"type": "strng"}}}),
-            "tools[0].inputSchema.properties.x.type: is not JSON Schema 2020-12: \"strng\"",
+            "tools[0].inputSchema.properties.x.type: is not JSON Schema 2020-12: value is",
         ),
         (
             json!({"type": "object", "properties": {"x": {"maxLength": -1}}}),
@@ -46,7 +47,7 @@ fn broken_schemas_are_refused_with_path_and_reason() {
         ),
         (
             json!({"type": "object", "properties": {"x": {"$ref": "https://example.com/x.json"}}}),
-            "tools[0].inputSchema.properties.x.$ref: refers to \"https://example.com/x.json\", and nothing is fetched",
+            "tools[0].inputSchema.properties.x.$ref: refers to another document, and nothing is fetched",
         ),
         (json!({"type": "object", "$ref": "file:///etc/passwd"}), "tools[0].inputSchema.$ref: refers to"),
         (
@@ -55,7 +56,7 @@ fn broken_schemas_are_refused_with_path_and_reason() {
         ),
         (
             json!({"type": "object", "properties": {"x": {"pattern": "(?=a)b"}}}),
-            "tools[0].inputSchema.properties.x.pattern: has look-around in \"(?=a)b\"",
+            "tools[0].inputSchema.properties.x.pattern: has look-around, which",
         ),
         (
             json!({"type": "object", "properties": {"x": {"pattern": "("}}}),
@@ -66,13 +67,40 @@ fn broken_schemas_are_refused_with_path_and_reason() {
             "tools[0].inputSchema.patternProperties.(?<!a)b",
         ),
         (
-            json!({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}),
-            "tools[0].inputSchema.$schema: must be \"https://json-schema.org/draft/2020-12/schema\"",
+            json!({"type": "object", "$schema": "http://json-schema.org/draft-04/schema#"}),
+            "tools[0].inputSchema.$schema: must be draft 2020-12, 2019-09 or draft-07",
+        ),
+        (
+            json!({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#", "required": 5}),
+            "tools[0].inputSchema.required: is not JSON Schema draft-07",
         ),
         (json!({"type": "object", "not": deep}), "tools[0].inputSchema: is nested deeper than 64 levels"),
     ] {
         assert_wrong(&with_schema(schema), expected);
     }
+}
+
+#[test]
+fn schemas_of_older_drafts_are_read_as_what_they_are() {
+    let of = |dialect: &str, property: serde_json::Value| {
+        let schema = json!({"$schema": dialect, "type": "object", "properties": {"x": property}});
+        let tools = compile(&[with_schema(schema)]).unwrap();
+        let tool = tools.iter().next().unwrap().clone();
+        move |x: serde_json::Value| tool.input().unwrap().is_valid(&json!({"x": x}))
+    };
+    for dialect in [
+        "http://json-schema.org/draft-07/schema#",
+        "http://json-schema.org/draft-07/schema",
+        "https://json-schema.org/draft/2019-09/schema",
+        "https://json-schema.org/draft/2020-12/schema",
+    ] {
+        let fits = of(dialect, json!({"type": "integer", "exclusiveMinimum": 0}));
+        assert!(fits(json!(1)) && !fits(json!(0)), "{dialect}");
+    }
+    // A list of items by position has another name since 2020-12.
+    let pair = json!({"items": [{"type": "string"}, {"type": "integer"}]});
+    let fits = of("http://json-schema.org/draft-07/schema#", pair);
+    assert!(fits(json!(["a", 1])) && !fits(json!([1, "a"])));
 }
 
 #[test]

@@ -24,6 +24,18 @@ fn templates_are_split_at_their_places() {
             argument(&[])
         ]
     );
+    assert_eq!(
+        parts(
+            r#"{{args["filter[status]"]}}{{args['}}'].x}}{{args.$top}}{{args.日付}}{{args.list[0]["a.b"]}}"#
+        ),
+        [
+            argument(&["filter[status]"]),
+            argument(&["}}", "x"]),
+            argument(&["$top"]),
+            argument(&["日付"]),
+            argument(&["list", "0", "a.b"])
+        ]
+    );
     assert_eq!(parts(r"\{{args.x}} {x} }}"), [literal("{{args.x}} {x} }}")]);
 }
 
@@ -35,14 +47,17 @@ fn broken_templates_are_refused_with_position_and_reason() {
             "a\nb {{args.x",
             "opens {{ and does not close it; write }} behind the name, or \\{{ for two literal braces (line 2, column 3)",
         ),
-        ("{{name}}", "only arguments can be filled in; did you mean {{args.name}}?"),
-        ("{{arg.first}}", "only arguments can be filled in; did you mean {{args.first}}?"),
-        ("{{user.name}}", "only arguments can be filled in; did you mean {{args.user.name}}?"),
+        ("{{name}}", "only arguments can be filled in; write {{args.name}}"),
+        ("{{arg.first}}", "only arguments can be filled in; did you mean args?"),
+        ("{{user.name}}", "only arguments can be filled in; write {{args.name}}"),
         ("{{}}", "only arguments can be filled in"),
-        ("{{args.}}", "\"\" is not a name"),
-        ("{{args..x}}", "\"\" is not a name"),
-        ("{{args.a b}}", "\"a b\" is not a name"),
-        ("{{args.a}{{args.b}}", "is not a name"),
+        ("{{args.}}", "has a name with other signs"),
+        ("{{args..x}}", "has a name with other signs"),
+        ("{{args.a b}}", "write such a name in brackets and quotes, as in {{args[\"a name\"]}}"),
+        ("{{args.filter[status]}}", "has a bracket without a name in it"),
+        ("{{args[\"a}}", "has a bracket without a name in it"),
+        ("{{args[]}}", "has a bracket without a name in it"),
+        ("{{args.a}{{args.b}}", "has a name with other signs"),
     ] {
         assert_wrong(&text(source), expected);
     }

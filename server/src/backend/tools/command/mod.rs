@@ -10,12 +10,14 @@ use bytes::Bytes;
 use mcp_server_config::compile::{CommandProgram, CompiledTool, Part, Template};
 use tokio::time::Instant;
 
-use super::answer;
+use super::answer::{self, MAX_RESULT};
 use super::failure::shortened;
 use super::http::fill::Filler;
+use super::media::sniff;
 use super::run::{Checked, misfits};
 use crate::backend::{Answer, CallError, Cx};
 use crate::environment::Environment;
+use crate::human::Human;
 use crate::protocol::raw::Raw;
 
 mod process;
@@ -67,7 +69,7 @@ impl Commands {
             Err(_) if deadline >= cx.deadline => Err(CallError::Timeout),
             Err(_) => {
                 let allowed = program.timeout.unwrap_or(Duration::ZERO);
-                Ok(answer::error(&format!("The command took longer than {allowed:?} and was ended.")))
+                Ok(answer::error(&format!("The command took longer than {} and was ended.", Human(allowed))))
             }
         }
     }
@@ -113,15 +115,24 @@ fn answered(tool: &CompiledTool, program: &CommandProgram, ended: &Ended) -> Ans
         }
     }
     if program.json {
-        return json(tool, ended);
+        return json(tool, program, ended);
     }
-    match std::str::from_utf8(&ended.output) {
-        Ok(text) => answer::text(text.strip_suffix('\n').unwrap_or(text)),
-        Err(_) => answer::error("The command wrote something that is not text."),
+    match (std::str::from_utf8(&ended.output), sniff(&ended.output)) {
+        (Ok(text), _) => answer::text(text.strip_suffix('\n').unwrap_or(text), limit(program)),
+        (Err(_), Some((medium, mime_type))) => answer::media(medium, mime_type, &ended.output),
+        (Err(_), None) => answer::error(&format!(
+            "The command wrote {} bytes that are neither text in UTF-8 nor a known kind of image or sound.",
+            ended.output.len()
+        )),
     }
 }
 
-fn json(tool: &CompiledTool, ended: &Ended) -> Answer {
+/// The largest result: all that the program may write.
+fn limit(program: &CommandProgram) -> usize {
+    program.max_output.max(MAX_RESULT)
+}
+
+fn json(tool: &CompiledTool, program: &CommandProgram, ended: &Ended) -> Answer {
     let Ok(raw) = Raw::check(Bytes::copy_from_slice(ended.output.trim_ascii())) else {
         return answer::error(&complaint("The command wrote something that is not one JSON value", ended));
     };
@@ -135,7 +146,7 @@ fn json(tool: &CompiledTool, ended: &Ended) -> Answer {
             ));
         }
     }
-    answer::structured_raw(&raw)
+    answer::structured_raw(&raw, limit(program))
 }
 
 /// What happened, and what the program said last.

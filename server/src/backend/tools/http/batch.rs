@@ -14,23 +14,23 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use futures::future::join_all;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use mcp_server_config::Batching;
 use mcp_server_config::compile::http::BatchShape;
 use mcp_server_config::compile::{Body, CompiledTool, HttpProgram};
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
-use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::{answer, failure::shortened};
-use super::map::{Given, part};
 use super::{ask, identity, sentence};
 use crate::auth::principal::Caller;
-use crate::backend::{Answer, CallError, Room, Taken};
+use crate::backend::{CallError, Room, Taken};
 use crate::outbound::{Client, Terms};
-use crate::protocol::raw::Raw;
+
+mod list;
+
+pub(super) use list::failed;
+use list::split;
 
 const NAMES: &str = "metric names and labels are constants, and distinct";
 
@@ -74,7 +74,7 @@ type Key = [u8; 32];
 pub(super) struct Batcher {
     client: Client,
     settings: ArcSwap<Settings>,
-    groups: Mutex<HashMap<Key, Group>>,
+    groups: Mutex<Groups>,
     sizes: Histogram,
     flushes: IntCounterVec,
 }
@@ -93,6 +93,21 @@ impl Settings {
     }
 }
 
+/// All calls that wait or are under way.
+#[derive(Debug, Default)]
+struct Groups {
+    by_key: HashMap<Key, Group>,
+    /// The number of the last batch. It goes on when a group is gone and comes back: a timer is for one batch alone.
+    last_batch: u64,
+}
+
+impl Groups {
+    fn next_batch(&mut self) -> u64 {
+        self.last_batch += 1;
+        self.last_batch
+    }
+}
+
 /// Calls that have everything in common.
 #[derive(Debug)]
 struct Group {
@@ -100,8 +115,8 @@ struct Group {
     waiting: Vec<Waiting>,
     /// Requests that are under way.
     in_flight: usize,
-    /// How often calls were sent off: a clock that was set for others does nothing.
-    round: u64,
+    /// The batch that is being collected: a timer that was set for an earlier one does nothing.
+    batch: u64,
 }
 
 #[derive(Debug)]
@@ -165,23 +180,29 @@ impl Batcher {
     fn add(self: &Arc<Self>, key: Key, shared: Shared, waiting: Waiting) {
         let settings = **self.settings.load();
         let mut groups = self.lock();
-        let group = match groups.entry(key) {
+        let next = groups.next_batch();
+        let group = match groups.by_key.entry(key) {
             Entry::Occupied(group) => group.into_mut(),
             Entry::Vacant(place) => {
-                place.insert(Group { shared, waiting: Vec::new(), in_flight: 0, round: 0 })
+                place.insert(Group { shared, waiting: Vec::new(), in_flight: 0, batch: next })
             }
         };
+        if group.waiting.is_empty() {
+            group.batch = next;
+        }
         group.waiting.push(waiting);
         if group.waiting.len() >= settings.max_size {
             self.flush(key, group, Reason::Size);
         } else if group.in_flight == 0 {
             self.flush(key, group, Reason::Idle);
         } else if group.waiting.len() == 1 {
-            let (batcher, round) = (self.clone(), group.round);
+            let (batcher, batch) = (self.clone(), group.batch);
             tokio::spawn(async move {
                 tokio::time::sleep(settings.max_delay).await;
                 let mut groups = batcher.lock();
-                if let Some(group) = groups.get_mut(&key).filter(|group| group.round == round) {
+                let own = groups.by_key.get_mut(&key).filter(|group| group.batch == batch);
+                // The batch may have gone since, and another one not begun yet.
+                if let Some(group) = own.filter(|group| !group.waiting.is_empty()) {
                     batcher.flush(key, group, Reason::Delay);
                 }
             });
@@ -190,7 +211,6 @@ impl Batcher {
 
     /// Sends off what waits.
     fn flush(self: &Arc<Self>, key: Key, group: &mut Group, reason: Reason) {
-        group.round += 1;
         let mut waiting = std::mem::take(&mut group.waiting);
         waiting.retain(|waiting| !waiting.answer.is_closed());
         if waiting.is_empty() {
@@ -211,17 +231,17 @@ impl Batcher {
     /// A request has ended: what waited for company has waited long enough.
     fn ended(self: &Arc<Self>, key: Key) {
         let mut groups = self.lock();
-        let Some(group) = groups.get_mut(&key) else { return };
+        let Some(group) = groups.by_key.get_mut(&key) else { return };
         group.in_flight -= 1;
         if group.in_flight == 0 {
             self.flush(key, group, Reason::Idle);
         }
         if group.in_flight == 0 && group.waiting.is_empty() {
-            groups.remove(&key);
+            groups.by_key.remove(&key);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Group>> {
+    fn lock(&self) -> MutexGuard<'_, Groups> {
         // Nothing panics while it is held.
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -336,57 +356,4 @@ async fn send(
     let mut request = shared.request.clone();
     *request.body_mut() = Bytes::from(body);
     ask::ask(client, program, request, terms).await.map_err(|error| sentence(&error))
-}
-
-/// Splits an answer into as many as there were items.
-fn split(shape: &BatchShape, outcome: Outcome, count: usize) -> Vec<Outcome> {
-    let all = |outcome: Outcome| vec![outcome; count];
-    let response = match outcome {
-        Ok(response) if response.status().is_success() => response,
-        // An error, or what the answers of all items are then made of.
-        other => return all(other),
-    };
-    let list = Raw::check(response.body().clone()).ok().and_then(|raw| part(&raw, &shape.results));
-    let Some(list) = list else {
-        return all(Err(
-            "The upstream's answer has no list of results where the tool expects one.".to_owned()
-        ));
-    };
-    let Ok(results) = serde_json::from_str::<Vec<&RawValue>>(list.as_str()) else {
-        return all(Err(
-            "The upstream's answer has no list of results where the tool expects one.".to_owned()
-        ));
-    };
-    if results.len() != count {
-        let found = results.len();
-        return all(Err(format!("The upstream answered {found} results to {count} items.")));
-    }
-    let mut head = Response::new(Bytes::new());
-    *head.status_mut() = response.status();
-    *head.headers_mut() = response.headers().clone();
-    head.headers_mut().remove(CONTENT_LENGTH);
-    head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let one = |result: &RawValue| {
-        let mut one = head.clone();
-        *one.body_mut() = Raw::part(list.text(), result.get()).bytes().clone();
-        Ok(one)
-    };
-    results.into_iter().map(one).collect()
-}
-
-/// What one result of several says of its item, where that failed.
-pub(super) fn failed(program: &HttpProgram, given: &Given) -> Option<Answer> {
-    let pointer = program.batch.as_ref()?.error.as_ref()?;
-    if !given.status.is_success() {
-        return None;
-    }
-    let raw = Raw::check(given.body.clone()).ok()?;
-    let found = part(&raw, pointer)?;
-    match found.as_str().trim() {
-        "null" | "false" => None,
-        error => {
-            let text = serde_json::from_str::<String>(error).unwrap_or_else(|_| error.to_owned());
-            Some(answer::error(&format!("The upstream refused this item: {}", shortened(&text))))
-        }
-    }
 }

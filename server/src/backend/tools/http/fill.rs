@@ -16,6 +16,8 @@ use std::sync::Arc;
 use super::super::text::find;
 use crate::outbound::Guard;
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A request that has everything it needs.
 #[derive(Debug)]
 pub(super) struct Filled {
@@ -152,6 +154,13 @@ impl<'a> Filler<'a> {
 pub(super) fn body(program: &HttpProgram, filler: &mut Filler<'_>) -> Option<String> {
     match program.body.as_ref()? {
         BodyTemplate::Text(template) => Some(filler.plain(template)),
+        BodyTemplate::Form(fields) => {
+            let mut filled = String::new();
+            for (name, value) in fields {
+                push_pairs(name, value, filler, &mut filled);
+            }
+            Some(filled)
+        }
         BodyTemplate::Json(template) => {
             let mut filled = String::new();
             filler.push_needed(template, &mut filled);
@@ -167,15 +176,13 @@ pub(super) fn head(
     secrets: &[Arc<SecretString>],
 ) -> Result<Filled, Unfit> {
     let mut url = url(&program.url, filler)?;
-    let mut between = if program.url.query.is_some() { '&' } else { '?' };
+    let mut pairs = String::new();
     for (name, value) in &program.query {
-        for value in values(value, filler) {
-            url.push(between);
-            between = '&';
-            url.push_str(&encode(name));
-            url.push('=');
-            url.push_str(&encode(&value));
-        }
+        push_pairs(name, value, filler, &mut pairs);
+    }
+    if !pairs.is_empty() {
+        url.push(if program.url.query.is_some() { '&' } else { '?' });
+        url.push_str(&pairs);
     }
     let headers = headers(program, filler, secrets)?;
     if !filler.missing.is_empty() {
@@ -241,6 +248,19 @@ fn url(template: &UrlTemplate, filler: &mut Filler<'_>) -> Result<String, Unfit>
     Ok(url)
 }
 
+/// Adds a parameter, once for each of its values, as a query and a form have it
+/// (application/x-www-form-urlencoded; a space is %20, which every reader of forms understands).
+fn push_pairs(name: &str, value: &Template, filler: &mut Filler<'_>, pairs: &mut String) {
+    for value in values(value, filler) {
+        if !pairs.is_empty() {
+            pairs.push('&');
+        }
+        pairs.push_str(&encode(name));
+        pairs.push('=');
+        pairs.push_str(&encode(&value));
+    }
+}
+
 /// The values of one parameter: none where it is an argument that is missing, several where it is a list.
 fn values(template: &Template, filler: &mut Filler<'_>) -> Vec<String> {
     let Some(names) = template.whole() else { return vec![filler.plain(template)] };
@@ -261,6 +281,9 @@ fn headers(
     for (name, source) in &program.headers {
         let value = match source {
             HeaderSource::Template(template) => {
+                if name == "cookie" {
+                    fits_cookie(template, filler)?;
+                }
                 let text = filler.plain(template);
                 HeaderValue::from_str(&text).map_err(|_| {
                     Unfit::Bad(format!("An argument becomes part of the header {name} and has characters that those do not have."))
@@ -282,12 +305,29 @@ fn headers(
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, */*;q=0.5"));
     let kind = program.body.as_ref().map(|body| match body {
         BodyTemplate::Json(_) => "application/json",
+        BodyTemplate::Form(_) => FORM,
         BodyTemplate::Text(_) => "text/plain; charset=utf-8",
     });
     if let Some(kind) = kind {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
     }
     Ok(headers)
+}
+
+/// Refuses arguments that would begin another cookie: they have characters that no value of a cookie may (RFC 6265, 4.1.1).
+fn fits_cookie(template: &Template, filler: &mut Filler<'_>) -> Result<(), Unfit> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
+    for part in template.parts() {
+        if let Part::Argument(names) = part
+            && !filler.text(names).bytes().all(fits)
+        {
+            return Err(Unfit::Bad(format!(
+                "The argument {} becomes part of a cookie and has characters that those do not have.",
+                names.join(".")
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn text_of(json: &str) -> String {

@@ -1,16 +1,17 @@
 //! From the answer of an upstream to the answer of the tool.
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Response, StatusCode};
-use mcp_server_config::compile::CompiledTool;
 use mcp_server_config::compile::http::ResultMap;
+use mcp_server_config::compile::{CompiledTool, HttpProgram};
 use serde_json::{Map, Value, json};
 
-use super::super::answer;
+use super::super::answer::{self, MAX_RESULT};
 use super::super::convert::weight;
 use super::super::evaluate::evaluate;
 use super::super::failure::shortened;
+use super::super::media::MediaType;
 use super::super::run::misfits;
 use super::super::text::find;
 use crate::backend::Answer;
@@ -24,6 +25,9 @@ pub(super) struct Given {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    media: MediaType,
+    /// The largest result, in bytes.
+    limit: usize,
     /// The arguments of the call, as JSON.
     pub(super) arguments: String,
     /// Secrets that the request held: an upstream may repeat them where it complains.
@@ -33,14 +37,18 @@ pub(super) struct Given {
 impl Given {
     pub(super) fn new(
         response: Response<Bytes>,
+        program: &HttpProgram,
         arguments: &str,
         secrets: &[std::sync::Arc<secrecy::SecretString>],
     ) -> Self {
         let (head, body) = response.into_parts();
         Self {
             status: head.status,
+            media: MediaType::of(&head.headers),
             headers: head.headers,
             body,
+            // Whatever was read can be answered with.
+            limit: program.max_response.max(MAX_RESULT),
             arguments: arguments.to_owned(),
             secrets: secrets.to_vec(),
         }
@@ -68,13 +76,15 @@ impl Given {
         if self.status.is_client_error() || self.status.is_server_error() {
             return answer::error(&self.complaint());
         }
+        let Ok(body) = self.media.in_utf8(&self.body) else { return self.unreadable() };
         match result {
-            ResultMap::Whole => self.whole(tool),
-            ResultMap::Pointer(pointer) => self.at(tool, pointer),
+            ResultMap::Whole => self.whole(tool, &body),
+            ResultMap::Pointer(pointer) => self.at(tool, pointer, &body),
             ResultMap::Cel(program) => {
-                let body = match self.raw() {
-                    Some(raw) => serde_json::from_str(raw.as_str()).unwrap_or(Value::Null),
-                    None => Value::from(String::from_utf8_lossy(&self.body)),
+                let body = match (self.raw(&body), std::str::from_utf8(&body)) {
+                    (Some(raw), _) => serde_json::from_str(raw.as_str()).unwrap_or(Value::Null),
+                    (None, Ok(text)) => Value::from(text),
+                    (None, Err(_)) => return self.unreadable(),
                 };
                 let arguments = serde_json::from_str(&self.arguments).unwrap_or(json!({}));
                 let values = [
@@ -91,47 +101,53 @@ impl Given {
                     ));
                 }
                 let values: Vec<_> = values.iter().map(|(name, value)| (*name, value)).collect();
-                evaluate(program, tool.output(), &values)
+                evaluate(program, tool.output(), &values, self.limit)
             }
         }
     }
 
-    /// The body, where it is JSON.
-    fn raw(&self) -> Option<Raw> {
-        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    /// The body, where it is JSON in UTF-8.
+    fn raw(&self, body: &Bytes) -> Option<Raw> {
+        let kind = self.media.essence.as_str();
         // Many servers say nothing, or say text, of what is JSON all the same; markup surely is none.
-        let may_be = kind.is_none_or(|kind| {
-            kind.ends_with("/json")
-                || kind.ends_with("+json")
-                || kind == "text/plain"
-                || kind == "application/octet-stream"
-        });
-        if may_be { Raw::check(self.body.clone()).ok() } else { None }
+        let may_be = kind.ends_with("/json")
+            || kind.ends_with("+json")
+            || matches!(kind, "" | "text/plain" | "application/octet-stream");
+        if may_be { Raw::check(body.clone()).ok() } else { None }
     }
 
-    fn whole(&self, tool: &CompiledTool) -> Answer {
-        if let Some(raw) = self.raw() {
-            return json_answer(tool, &raw);
+    fn whole(&self, tool: &CompiledTool, body: &Bytes) -> Answer {
+        if let Some(raw) = self.raw(body) {
+            return json_answer(tool, &raw, self.limit);
         }
         if tool.output().is_some() {
             return answer::error(
                 "The upstream's answer is not JSON, and the tool promises a structured result.",
             );
         }
-        match std::str::from_utf8(&self.body) {
-            Ok("") => answer::text(&format!("The upstream answered {}.", self.status)),
-            Ok(text) => answer::text(text),
-            Err(_) => answer::error("The upstream's answer is not text."),
+        match (self.media.medium(body), std::str::from_utf8(body)) {
+            (_, Ok("")) => answer::text(&format!("The upstream answered {}.", self.status), self.limit),
+            (Some((medium, mime_type)), _) => answer::media(medium, mime_type, body),
+            (None, Ok(text)) => answer::text(text, self.limit),
+            (None, Err(_)) => self.unreadable(),
         }
     }
 
-    fn at(&self, tool: &CompiledTool, pointer: &str) -> Answer {
-        let Ok(raw) = Raw::check(self.body.clone()) else {
-            return answer::error("The upstream's answer is not JSON.");
+    /// Says that nobody here can make anything of the bytes.
+    fn unreadable(&self) -> Answer {
+        answer::error(&format!(
+            "The upstream answered with {} ({} bytes), which is neither text in a known character set nor an image or sound.",
+            self.media.name(),
+            self.body.len()
+        ))
+    }
+
+    fn at(&self, tool: &CompiledTool, pointer: &str, body: &Bytes) -> Answer {
+        let Ok(raw) = Raw::check(body.clone()) else {
+            return answer::error(&format!("The upstream's answer is not JSON but {}.", self.media.name()));
         };
         match part(&raw, pointer) {
-            Some(found) => json_answer(tool, &found),
+            Some(found) => json_answer(tool, &found, self.limit),
             None => answer::error(&format!("The upstream's answer has nothing at {pointer}.")),
         }
     }
@@ -139,7 +155,9 @@ impl Given {
     /// Status and the beginning of the body, without what a request held in secret.
     pub(super) fn complaint(&self) -> String {
         use secrecy::ExposeSecret as _;
-        let mut text = String::from_utf8_lossy(&self.body).into_owned();
+        // What is no text says nothing here.
+        let body = self.media.in_utf8(&self.body).unwrap_or_default();
+        let mut text = std::str::from_utf8(&body).unwrap_or_default().to_owned();
         for secret in &self.secrets {
             if !secret.expose_secret().is_empty() {
                 text = text.replace(secret.expose_secret(), "[redacted]");
@@ -161,7 +179,7 @@ pub(super) fn part(raw: &Raw, pointer: &str) -> Option<Raw> {
 }
 
 /// A JSON value as the answer of a tool: a string as text, anything else as structured content, byte for byte.
-fn json_answer(tool: &CompiledTool, raw: &Raw) -> Answer {
+fn json_answer(tool: &CompiledTool, raw: &Raw, limit: usize) -> Answer {
     if let Some(output) = tool.output() {
         let value = serde_json::from_str(raw.as_str()).unwrap_or(Value::Null);
         let misfits = misfits(output, &value, "result");
@@ -172,9 +190,9 @@ fn json_answer(tool: &CompiledTool, raw: &Raw) -> Answer {
             ));
         }
     } else if let Ok(text) = serde_json::from_str::<String>(raw.as_str()) {
-        return answer::text(&text);
+        return answer::text(&text, limit);
     }
-    answer::structured_raw(raw)
+    answer::structured_raw(raw, limit)
 }
 
 /// Headers as an expression sees them; those that are no text are left out, several of a name are joined.

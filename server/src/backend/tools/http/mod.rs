@@ -119,7 +119,7 @@ impl Asker {
             }
         };
         match outcome {
-            Ok(response) => Ok(mapped(tool, Given::new(response, arguments.json(), &secrets))),
+            Ok(response) => Ok(mapped(tool, Given::new(response, program, arguments.json(), &secrets))),
             // Then it is the call that takes too long.
             Err(_) if Instant::now() >= cx.deadline => Err(CallError::Timeout),
             Err(sentence) => Ok(Asked::Done(answer::error(&sentence))),
