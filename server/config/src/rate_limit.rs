@@ -16,7 +16,7 @@ pub struct RateLimit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests_per_minute: Option<u32>,
-    /// Requests that one caller may make at once after a pause, 1 to 1000000. Default: 10.
+    /// Requests that one caller may make at once after a pause, 1 to 1000000. Default: 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub burst: Option<u32>,
@@ -31,8 +31,9 @@ pub struct RateLimit {
     /// whole limit in each replica, Deny refuses everybody. Default: LocalShare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_store_loss: Option<OnStoreLoss>,
-    /// Error answers with 429 and Retry-After; ToolResult answers a call of a tool with a text that says so, which
-    /// models read. Default: Error.
+    /// What a client of revision 2026-07-28 gets. Error: status 429, Retry-After and an error; ToolResult: for the call
+    /// of a tool a result with a text that says so, which models read. Older clients always get status 200 with such a
+    /// result or, for other requests, an error. Default: Error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
     /// Proxies in front of the server, as networks: what they say of a client's address (X-Forwarded-For, Forwarded)
@@ -88,7 +89,7 @@ pub enum OnStoreLoss {
     Full,
 }
 
-/// What a caller over the limit gets.
+/// What a caller over the limit gets whose client speaks revision 2026-07-28.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Refusal {
@@ -96,6 +97,12 @@ pub enum Refusal {
     Error,
     ToolResult,
 }
+
+/// Requests in a minute where the configuration names no number.
+const REQUESTS_PER_MINUTE: u32 = 100;
+/// Requests at once where the configuration names no number: an agent calls several tools in parallel, and a list of
+/// fifty items is not unusual.
+const BURST: u32 = 50;
 
 impl RateLimit {
     /// The mode in force.
@@ -107,13 +114,20 @@ impl RateLimit {
     /// The general rate in force.
     #[must_use]
     pub fn requests_per_minute(&self) -> u32 {
-        self.requests_per_minute.unwrap_or(100)
+        self.requests_per_minute.unwrap_or(REQUESTS_PER_MINUTE)
     }
 
     /// The general burst in force.
     #[must_use]
     pub fn burst(&self) -> u32 {
-        self.burst.unwrap_or(10)
+        self.burst.unwrap_or(BURST)
+    }
+
+    /// True where the general limit is the default one. The numbers are compared, since a configuration that was written
+    /// out in full names the defaults, too.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        (self.requests_per_minute(), self.burst()) == (REQUESTS_PER_MINUTE, BURST)
     }
 
     /// The interval in force.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use prometheus::Registry;
+use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ use crate::dispatch::gate::{Gate, NoRoom, Pass};
 use crate::dispatch::snapshot::Snapshot;
 use crate::observe::queues::{Queues, Which};
 use crate::protocol::errors::{Code, Fault};
+use crate::protocol::raw::Raw;
 
 /// The gates. They outlive a reload, which changes their bounds and sends nobody away.
 #[derive(Debug)]
@@ -168,9 +170,12 @@ impl Admission {
             Which::Server => "the server",
             Which::Tool => "this tool",
         };
-        let mut fault = Fault::new(Code::Overloaded, format!("{what} is busy: {why}; try again later"));
-        fault.retry_after = u32::try_from(seconds).ok();
-        fault
+        let message = format!("{what} is busy: {why}; try again in {seconds} s");
+        Fault {
+            data: Some(Raw::of(&json!({"retryAfterMs": seconds * 1000}))),
+            retry_after: u32::try_from(seconds).ok(),
+            ..Fault::new(Code::Overloaded, message)
+        }
     }
 }
 
@@ -183,5 +188,5 @@ fn share_of(max_queued: usize, most: usize, limit: usize) -> usize {
 
 /// What a caller reads for whom a backend has no room.
 pub(super) fn overloaded() -> Fault {
-    Fault::new(Code::Overloaded, "too many calls at once; try again shortly")
+    Fault::new(Code::Overloaded, "too many calls at once; try again in 1 s")
 }

@@ -9,9 +9,11 @@ use mcp_server_config::{RateLimitMode, Refusal};
 use serde_json::json;
 
 use crate::auth::principal::Caller;
+use crate::dispatch::refuse;
 use crate::dispatch::snapshot::{Snapshot, Tool};
 use crate::limit::{Limiter, Refused, Request, Scope};
 use crate::protocol::errors::{Code, Fault};
+use crate::protocol::methods::Method;
 use crate::protocol::raw::Raw;
 
 /// What is said to a caller over the limit.
@@ -23,7 +25,7 @@ pub(super) enum Over {
     Result(Raw),
 }
 
-/// Counts a request of `caller`, for a tool where it calls one.
+/// Counts a request of `caller` for this method, and for a tool where it calls one.
 ///
 /// # Errors
 /// Where it is one too many.
@@ -31,6 +33,7 @@ pub(super) async fn check(
     limiter: &Limiter,
     snapshot: &Snapshot,
     caller: &Caller,
+    method: Method,
     tool: Option<&Tool>,
 ) -> Result<(), Over> {
     let policy = &snapshot.limits;
@@ -38,7 +41,8 @@ pub(super) async fn check(
         return Ok(());
     }
     let of_tool = tool.and_then(|tool| Some((&*tool.name, tool.limit?)));
-    let Err(refused) = limiter.check(policy, Request { caller, tool: of_tool }).await else {
+    let completes = method == Method::Complete;
+    let Err(refused) = limiter.check(policy, Request { caller, tool: of_tool, completes }).await else {
         return Ok(());
     };
     if policy.mode == RateLimitMode::Report {
@@ -48,10 +52,7 @@ pub(super) async fn check(
     limiter.refused(refused);
     let fault = fault(refused);
     Err(match (policy.refusal, tool) {
-        (Refusal::ToolResult, Some(_)) => Over::Result(Raw::of(&json!({
-            "content": [{"type": "text", "text": fault.message}],
-            "isError": true,
-        }))),
+        (Refusal::ToolResult, Some(_)) => Over::Result(refuse::as_result(&fault)),
         _ => Over::Fault(fault),
     })
 }
@@ -60,7 +61,10 @@ fn fault(refused: Refused) -> Fault {
     let (scope, rate, wait) = match refused {
         Refused::TooMany { scope, rate, wait } => (scope, rate, wait),
         Refused::StoreLost => {
-            return Fault::new(Code::Overloaded, "limits cannot be checked just now; try again shortly");
+            return Fault::new(
+                Code::Overloaded,
+                "rate limits cannot be checked at the moment; try again in 1 s",
+            );
         }
     };
     let seconds = u32::try_from(wait.as_micros().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1);
@@ -77,6 +81,7 @@ fn fault(refused: Refused) -> Fault {
     let what = match scope {
         Scope::Caller => "requests",
         Scope::Tool => "calls of this tool",
+        Scope::Completion => "completions",
     };
     // A bucket knows no more than that it is empty: both numbers are needed to see why.
     let message = format!(

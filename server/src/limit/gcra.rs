@@ -59,6 +59,17 @@ impl Rate {
         }
     }
 
+    /// So many times as many requests in a minute, and as many at once.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
+        let factor = i64::from(factor.max(1));
+        Self {
+            interval: (self.interval.saturating_add(factor - 1) / factor).max(1),
+            requests: self.requests.saturating_mul(factor),
+            burst: self.burst,
+        }
+    }
+
     /// Requests in a minute, as configured; those of a share are rounded to a whole number, and at least one.
     #[must_use]
     pub fn requests_per_minute(self) -> i64 {
@@ -171,6 +182,8 @@ mod tests {
         assert_eq!(rate.with(None, None), rate);
         assert_eq!(rate.with(Some(6), None), Rate::per_minute(6, 10));
         assert_eq!(rate.with(None, Some(2)), Rate::per_minute(100, 2));
+        assert_eq!(rate.times(10), Rate::per_minute(1000, 10));
+        assert_eq!(Rate::per_minute(1_000_000, 1).times(1_000_000).interval(), 1);
     }
 
     #[test]

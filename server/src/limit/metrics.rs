@@ -10,8 +10,8 @@ const NAMES: &str = "metric names and labels are constants, and distinct";
 #[derive(Debug)]
 pub(crate) struct LimitMetrics {
     allowed: IntCounter,
-    refused: [IntCounter; 2],
-    reported: [IntCounter; 2],
+    refused: [IntCounter; 3],
+    reported: [IntCounter; 3],
     /// Decisions made without the shared store although it should have been asked.
     pub(crate) without_store: IntCounter,
     pub(crate) callers: IntGauge,
@@ -36,7 +36,8 @@ impl LimitMetrics {
         registry.register(Box::new(callers.clone())).expect(NAMES);
         registry.register(Box::new(decisions.clone())).expect(NAMES);
         let of = |decision: &str| {
-            [Scope::Caller, Scope::Tool].map(|scope| decisions.with_label_values(&[decision, scope.as_str()]))
+            [Scope::Caller, Scope::Tool, Scope::Completion]
+                .map(|scope| decisions.with_label_values(&[decision, scope.as_str()]))
         };
         Self {
             allowed: decisions.with_label_values(&["allowed", ""]),

@@ -1,5 +1,5 @@
-//! Limits on how often one caller may ask: a token bucket for each caller, and one more for each tool that has a limit
-//! of its own.
+//! Limits on how often one caller may ask: a token bucket for each caller, one for the caller's completions, and one more
+//! for each tool that has a limit of its own.
 //!
 //! What is counted outlives a reload; what is allowed comes with each request, from the configuration in force.
 
@@ -45,6 +45,8 @@ pub enum Scope {
     Caller,
     /// The one for calls of this tool by the caller.
     Tool,
+    /// The one for completions that a caller asks for.
+    Completion,
 }
 
 impl Scope {
@@ -53,6 +55,7 @@ impl Scope {
         match self {
             Self::Caller => "caller",
             Self::Tool => "tool",
+            Self::Completion => "completion",
         }
     }
 }
@@ -72,6 +75,22 @@ pub struct Request<'a> {
     pub caller: &'a Caller,
     /// The tool that is called and its own limit, where it has one.
     pub tool: Option<(&'a str, Rate)>,
+    /// Whether it completes an argument. Clients ask for that with every key that is pressed, so it is counted apart:
+    /// typing must not use up what calls of tools need.
+    pub completes: bool,
+}
+
+/// How many times as many completions as other requests a caller may make in a minute.
+const COMPLETIONS: u32 = 10;
+
+/// A bucket of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Part<'a> {
+    /// For all requests that have no other one.
+    Requests,
+    Completions,
+    /// For calls of this tool, besides the one for all requests.
+    Tool(&'a str),
 }
 
 impl Limiter {
@@ -90,12 +109,17 @@ impl Limiter {
     /// # Errors
     /// Where it is one too many.
     pub async fn check(&self, policy: &Policy, request: Request<'_>) -> Result<(), Refused> {
-        let rate = rate_of(policy, request.caller);
+        let who = Who::of(request.caller);
+        let tool = request.tool.map(|(name, rate)| (Part::Tool(name), rate));
+        let general = (who != Who::Local || policy.limits_local).then(|| general(policy, request));
+        // In this order: what the limit of a tool refuses does not count against the general one.
+        let buckets = [tool, general];
         let result = match policy.store {
-            Store::Memory => self.local(rate, request, 1),
-            Store::Redis => match self.shared(rate, request).await {
+            _ if buckets == [None, None] => Ok(()),
+            Store::Memory => self.local(who, buckets, 1),
+            Store::Redis => match self.shared(who, buckets).await {
                 Ok(result) => result,
-                Err(Lost) => self.without_store(policy, rate, request),
+                Err(Lost) => self.without_store(policy, who, buckets),
             },
         };
         if result.is_ok() {
@@ -105,58 +129,52 @@ impl Limiter {
     }
 
     /// Counts in Redis, for all replicas together.
-    async fn shared(&self, rate: Rate, request: Request<'_>) -> Result<Result<(), Refused>, Lost> {
+    async fn shared(&self, who: Who<'_>, buckets: Buckets<'_>) -> Result<Result<(), Refused>, Lost> {
         let Some(link) = self.redis.link() else {
             self.redis.unavailable(User::Limit);
             return Err(Lost);
         };
-        let who = Who::of(request.caller);
-        let general = Shared { who, tool: None, rate };
-        let answer = match request.tool {
-            None => shared::take(&self.redis, &link, &[general], None).await?,
-            Some((name, rate_of_tool)) => {
-                let of_tool = Shared { who, tool: Some(name), rate: rate_of_tool };
-                shared::take(&self.redis, &link, &[of_tool, general], None).await?
+        let shared: Vec<_> =
+            buckets.into_iter().flatten().map(|(part, rate)| Shared { who, part, rate }).collect();
+        let (index, answer) = shared::take(&self.redis, &link, &shared, None).await?;
+        Ok(match answer {
+            Answer::Allowed { .. } => Ok(()),
+            Answer::Refused { wait } => {
+                let refused = shared.get(index).ok_or(Lost)?;
+                Err(too_many(refused.part, refused.rate, wait))
             }
-        };
-        Ok(match (answer, request.tool) {
-            ((_, Answer::Allowed { .. }), _) => Ok(()),
-            ((0, Answer::Refused { wait }), Some((_, rate))) => Err(too_many(Scope::Tool, rate, wait)),
-            ((_, Answer::Refused { wait }), _) => Err(too_many(Scope::Caller, rate, wait)),
         })
     }
 
     /// What is allowed where the shared store should be asked and cannot be.
-    fn without_store(&self, policy: &Policy, rate: Rate, request: Request<'_>) -> Result<(), Refused> {
+    fn without_store(&self, policy: &Policy, who: Who<'_>, buckets: Buckets<'_>) -> Result<(), Refused> {
         self.metrics.without_store.inc();
         match policy.on_store_loss {
             OnStoreLoss::LocalShare => {
                 let replicas = self.redis.replicas().unwrap_or(policy.replicas);
-                self.local(rate, request, replicas)
+                self.local(who, buckets, replicas)
             }
-            OnStoreLoss::Full => self.local(rate, request, 1),
+            OnStoreLoss::Full => self.local(who, buckets, 1),
             OnStoreLoss::Deny => Err(Refused::StoreLost),
         }
     }
 
     /// Counts in this process, where one of so many replicas may let through its share.
-    fn local(&self, rate: Rate, request: Request<'_>, replicas: u32) -> Result<(), Refused> {
+    fn local(&self, who: Who<'_>, buckets: Buckets<'_>, replicas: u32) -> Result<(), Refused> {
         let now = self.now();
-        let who = Who::of(request.caller);
-        let mut of_tool = None;
-        if let Some((name, rate)) = request.tool {
-            let slot = self.table.slot((who, name));
+        let mut taken = None;
+        for (part, rate) in buckets.into_iter().flatten() {
+            let slot = match part {
+                Part::Requests => self.table.slot(who),
+                _ => self.table.slot((who, part)),
+            };
             if let Answer::Refused { wait } = self.table.take(slot, rate.share(replicas), now) {
-                return Err(too_many(Scope::Tool, rate, wait));
+                if let Some(slot) = taken {
+                    self.table.put_back(slot);
+                }
+                return Err(too_many(part, rate, wait));
             }
-            of_tool = Some(slot);
-        }
-        let slot = self.table.slot(who);
-        if let Answer::Refused { wait } = self.table.take(slot, rate.share(replicas), now) {
-            if let Some(slot) = of_tool {
-                self.table.put_back(slot);
-            }
-            return Err(too_many(Scope::Caller, rate, wait));
+            taken = Some(slot);
         }
         Ok(())
     }
@@ -220,15 +238,24 @@ impl Refused {
     }
 }
 
-/// The limit for all requests of a caller: the own one, where there is one.
-fn rate_of(policy: &Policy, caller: &Caller) -> Rate {
-    match caller.principal.as_deref().and_then(|principal| principal.limit) {
+/// The buckets that a request is taken out of: the one of its tool, and the general one.
+type Buckets<'a> = [Option<(Part<'a>, Rate)>; 2];
+
+/// The bucket for requests that have no other one, or for completions: with the caller's own limit, where there is one.
+fn general(policy: &Policy, request: Request<'_>) -> (Part<'static>, Rate) {
+    let rate = match request.caller.principal.as_deref().and_then(|principal| principal.limit) {
         None => policy.rate,
         Some(own) => policy.rate.with(own.requests_per_minute, own.burst),
-    }
+    };
+    if request.completes { (Part::Completions, rate.times(COMPLETIONS)) } else { (Part::Requests, rate) }
 }
 
-fn too_many(scope: Scope, rate: Rate, wait: i64) -> Refused {
+fn too_many(part: Part<'_>, rate: Rate, wait: i64) -> Refused {
+    let scope = match part {
+        Part::Requests => Scope::Caller,
+        Part::Completions => Scope::Completion,
+        Part::Tool(_) => Scope::Tool,
+    };
     Refused::TooMany { scope, rate, wait: Duration::from_micros(wait.unsigned_abs()) }
 }
 

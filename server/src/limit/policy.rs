@@ -11,6 +11,9 @@ pub struct Policy {
     pub mode: RateLimitMode,
     /// For each caller who has no limit of their own.
     pub rate: Rate,
+    /// Whether the general limit counts for the client behind standard input and output, too. It has the whole process
+    /// to itself, so there it counts only where the configuration sets another limit than the default.
+    pub limits_local: bool,
     pub store: Store,
     pub on_store_loss: OnStoreLoss,
     pub refusal: Refusal,
@@ -25,6 +28,7 @@ impl Policy {
         Self {
             mode: limit.mode(),
             rate: Rate::per_minute(limit.requests_per_minute(), limit.burst()),
+            limits_local: !limit.is_default(),
             store: limit.store(),
             on_store_loss: limit.on_store_loss(),
             refusal: limit.refusal(),

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::limit::Part;
 use crate::limit::gcra::{Answer, Rate};
 use crate::limit::who::Who;
 use crate::redis::script::{Invocation, Script};
@@ -58,15 +59,15 @@ return {0, remaining}",
 
 /// One of the buckets that a request is taken out of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shared<'a> {
-    pub(crate) who: Who<'a>,
-    pub(crate) tool: Option<&'a str>,
-    pub(crate) rate: Rate,
+pub(super) struct Shared<'a> {
+    pub(super) who: Who<'a>,
+    pub(super) part: Part<'a>,
+    pub(super) rate: Rate,
 }
 
 /// Takes one request out of all `buckets`; the answer comes with the index of the bucket that refused, or of the last.
 /// `now` is absent but in tests.
-pub(crate) async fn take(
+pub(super) async fn take(
     redis: &Redis,
     link: &Arc<Link>,
     buckets: &[Shared<'_>],
@@ -90,13 +91,14 @@ pub(crate) async fn take(
 /// are in the same slot of a cluster.
 fn key(prefix: &str, bucket: &Shared<'_>) -> String {
     let hash = digest(&SHA256, bucket.who.to_string().as_bytes());
-    let mut key = format!("{prefix}:limit:{{");
+    let kind = if bucket.part == Part::Completions { "completions:" } else { "" };
+    let mut key = format!("{prefix}:limit:{kind}{{");
     for byte in &hash.as_ref()[..16] {
         // Writing to a string cannot fail.
         let _written = write!(key, "{byte:02x}");
     }
     key.push('}');
-    if let Some(tool) = bucket.tool {
+    if let Part::Tool(tool) = bucket.part {
         key.push(':');
         key.push_str(tool);
     }

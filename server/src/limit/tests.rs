@@ -13,6 +13,7 @@ fn policy(store: Store, on_store_loss: OnStoreLoss, replicas: u32) -> Policy {
     Policy {
         mode: RateLimitMode::Enforce,
         rate: Rate::per_minute(60, 8),
+        limits_local: true,
         store,
         on_store_loss,
         refusal: Refusal::Error,
@@ -32,7 +33,7 @@ fn from(address: &str) -> Caller {
 
 async fn passes(limiter: &Limiter, policy: &Policy, caller: &Caller, tool: Option<(&str, Rate)>) -> usize {
     let mut count = 0;
-    while limiter.check(policy, Request { caller, tool }).await.is_ok() {
+    while limiter.check(policy, Request { caller, tool, completes: false }).await.is_ok() {
         count += 1;
         assert!(count < 1000, "no limit");
     }
@@ -45,13 +46,40 @@ async fn a_refused_call_counts_against_no_limit() {
     let policy = policy(Store::Memory, OnStoreLoss::LocalShare, 1);
     let slow = Some(("slow", Rate::per_minute(1, 3)));
     assert_eq!(passes(&limiter, &policy, &caller, slow).await, 3);
-    let refused = limiter.check(&policy, Request { caller: &caller, tool: slow }).await;
+    let refused = limiter.check(&policy, Request { caller: &caller, tool: slow, completes: false }).await;
     assert!(matches!(refused, Err(Refused::TooMany { scope: Scope::Tool, .. })), "{refused:?}");
     assert_eq!(passes(&limiter, &policy, &caller, None).await, 5, "eight in all");
     let other = Some(("other", Rate::per_minute(1, 3)));
-    let refused = limiter.check(&policy, Request { caller: &caller, tool: other }).await;
+    let refused = limiter.check(&policy, Request { caller: &caller, tool: other, completes: false }).await;
     assert!(matches!(refused, Err(Refused::TooMany { scope: Scope::Caller, .. })), "{refused:?}");
     assert_eq!(passes(&limiter, &policy, &from("192.0.2.2"), other).await, 3, "another caller");
+}
+
+#[tokio::test]
+async fn completions_use_up_nothing_that_calls_need() {
+    let (limiter, caller) = (limiter(), from("192.0.2.1"));
+    let policy = policy(Store::Memory, OnStoreLoss::LocalShare, 1);
+    let completion = Request { caller: &caller, tool: None, completes: true };
+    for _ in 0..8 {
+        limiter.check(&policy, completion).await.unwrap();
+    }
+    let refused = limiter.check(&policy, completion).await.unwrap_err();
+    let Refused::TooMany { scope, rate, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!((scope, rate.requests_per_minute(), rate.burst()), (Scope::Completion, 600, 8));
+    assert_eq!(passes(&limiter, &policy, &caller, None).await, 8, "typing costs no calls");
+}
+
+#[tokio::test]
+async fn over_stdio_only_a_limit_of_ones_own_counts() {
+    let (limiter, caller) = (limiter(), Caller::default());
+    let own = Some(("slow", Rate::per_minute(1, 3)));
+    let policy = Policy { limits_local: false, ..policy(Store::Memory, OnStoreLoss::LocalShare, 1) };
+    for _ in 0..100 {
+        limiter.check(&policy, Request { caller: &caller, tool: None, completes: false }).await.unwrap();
+    }
+    assert_eq!(passes(&limiter, &policy, &caller, own).await, 3, "that of a tool is set, so it counts");
+    let policy = Policy { limits_local: true, ..policy };
+    assert_eq!(passes(&limiter, &policy, &caller, None).await, 8);
 }
 
 #[tokio::test]
@@ -76,10 +104,10 @@ fn a_decision_in_memory_takes_less_than_a_microsecond() {
         rate: Rate::per_minute(1_000_000, 1_000_000),
         ..policy(Store::Memory, OnStoreLoss::Full, 1)
     };
-    let request = Request { caller: &caller, tool: None };
-    let began = Instant::now();
+    let request = Request { caller: &caller, tool: None, completes: false };
+    let (who, began) = (Who::of(&caller), Instant::now());
     for _ in 0..100_000 {
-        let _answer = limiter.local(policy.rate, request, 1);
+        let _answer = limiter.local(who, [None, Some(general(&policy, request))], 1);
     }
     let each = began.elapsed() / 100_000;
     // Unoptimised, on a busy machine; optimised it is a tenth of this.
@@ -145,7 +173,7 @@ fn redis_and_memory_compute_the_same() {
             let rate = Rate::per_minute(rpm, burst);
             let (next, expected) = bucket.take(rate, now);
             bucket = next;
-            let buckets = [Shared { who, tool: None, rate }];
+            let buckets = [Shared { who, part: Part::Requests, rate }];
             let answer = runtime.block_on(shared::take(&redis, &link, &buckets, Some(now)));
             prop_assert_eq!(answer, Ok((0, expected)), "at {} with {:?}", now, rate);
         }

@@ -179,11 +179,9 @@ impl Code {
                 Some(Era::Legacy(_)) => StatusCode::OK,
                 _ => StatusCode::NOT_FOUND,
             },
-            Self::InvalidParams
-            | Self::ResourceNotFound
-            | Self::Internal
-            | Self::Timeout
-            | Self::Cancelled => StatusCode::OK,
+            Self::InvalidParams | Self::ResourceNotFound | Self::Internal | Self::Timeout => StatusCode::OK,
+            // There is no answer, as after a notification: clients skip that.
+            Self::Cancelled => StatusCode::ACCEPTED,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::WrongPath => StatusCode::NOT_FOUND,
@@ -192,8 +190,17 @@ impl Code {
             Self::SlowRequest => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded | Self::AuthUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            // SDKs of older revisions end their session at an error status: what is only a matter of waiting must not
+            // cost them the calls that are still being answered.
+            Self::TooManyRequests => match era {
+                Some(Era::Legacy(_)) => StatusCode::OK,
+                _ => StatusCode::TOO_MANY_REQUESTS,
+            },
+            Self::Overloaded => match era {
+                Some(Era::Legacy(_)) => StatusCode::OK,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Self::AuthUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -252,8 +259,8 @@ mod tests {
             (Code::HeaderMismatch, -32020, 400, 400),
             (Code::MissingClientCapability, -32021, 400, 400),
             (Code::UnsupportedVersion, -32022, 400, 400),
-            (Code::Overloaded, 503, 503, 503),
-            (Code::TooManyRequests, 429, 429, 429),
+            (Code::Overloaded, 503, 503, 200),
+            (Code::TooManyRequests, 429, 429, 200),
         ] {
             assert_eq!(code.number(), number);
             assert_eq!(code.status(Some(Era::Modern)).as_u16(), modern_status, "{code:?}");

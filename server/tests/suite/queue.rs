@@ -111,13 +111,33 @@ async fn what_would_wait_in_vain_is_refused_before_its_body_is_read() {
     let refused = connection.read().await.unwrap();
     assert_eq!(refused.refusal(), (503, 503));
     assert_eq!(refused.header("retry-after"), Some("1"));
-    // A large message that does not say what it is.
-    let mut connection = Connection::open(address).await;
-    connection.write(request("POST", "/mcp", &[JSON, ("Content-Length", "1000000")], "")).await;
-    assert_eq!(connection.read().await.unwrap().status, 503);
-    assert_eq!(legacy(address, "ping", json!({})).await.status, 200, "a small one may be a control message");
-    assert_eq!(legacy(address, "tools/call", json!({"name": "echo"})).await.refusal(), (503, 503));
-    counts(&server, r#"mcp_server_shed_total{limit="server",reason="queue_full"}"#, 3).await;
+    assert_eq!(legacy(address, "ping", json!({})).await.status, 200);
+    counts(&server, r#"mcp_server_shed_total{limit="server",reason="queue_full"}"#, 1).await;
+    server.backend.release.add_permits(1);
+    assert_eq!(running.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_busy_server_does_not_end_the_session_of_an_older_client() {
+    let server = narrow(0, Span::from_secs(5)).await;
+    let address = server.address;
+    let running = tokio::spawn(async move { call(address, "wait", json!({})).await });
+    reaches(&server.backend.begun, 1).await;
+    // However large it is: what it is, and its id, only the body says.
+    for size in [1, 200_000] {
+        let arguments = json!({"name": "echo", "arguments": {"a": "x".repeat(size)}});
+        let refused = legacy(address, "tools/call", arguments).await;
+        let result = refused.result();
+        assert_eq!((&result["isError"], &refused.json()["id"]), (&json!(true), &json!(1)));
+        let message = text(&result);
+        assert!(
+            message.starts_with("the server is busy") && message.ends_with("try again in 1 s"),
+            "{message}"
+        );
+    }
+    let overloaded =
+        r#"mcp_server_requests_total{era="legacy",method="tools/call",outcome="overloaded",tool="echo"}"#;
+    counts(&server, overloaded, 2).await;
     server.backend.release.add_permits(1);
     assert_eq!(running.await.unwrap().status, 200);
 }

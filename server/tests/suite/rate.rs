@@ -63,9 +63,66 @@ async fn who_is_over_the_limit_is_told_when_to_come_again() {
     assert!(millis > (seconds - 1) * 1000 && millis <= seconds * 1000, "{millis}");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     assert!((now + 25..now + 35).contains(&data["resetAt"].as_u64().unwrap()), "{data}");
-    let refused = legacy(server.address, "tools/call", json!({"name": "echo"})).await;
-    assert_eq!(refused.refusal(), (429, 429));
-    counts(&server, r#"mcp_server_rate_limit_decisions_total{decision="refused",scope="caller"}"#, 3).await;
+    counts(&server, r#"mcp_server_rate_limit_decisions_total{decision="refused",scope="caller"}"#, 2).await;
+}
+
+/// Several SDKs end their session, and all calls under way, at an HTTP status of 400 or more.
+#[tokio::test]
+async fn an_older_client_over_the_limit_keeps_its_session() {
+    for refusal in [None, Some(Refusal::Error), Some(Refusal::ToolResult)] {
+        let server = limited(1, |config| config.service.rate_limit.refusal = refusal).await;
+        let call = async || legacy(server.address, "tools/call", json!({"name": "echo"})).await;
+        assert_eq!(call().await.result().get("isError"), None);
+        let refused = call().await;
+        assert_eq!(refused.header("retry-after"), None);
+        let result = refused.result();
+        assert_eq!(result["isError"], true);
+        let message = text(&result);
+        assert!(message.contains("2 requests a minute") && message.contains("try again in "), "{message}");
+        let refused = r#"mcp_server_requests_total{era="legacy",method="tools/call",outcome="rate_limited",tool="echo"}"#;
+        counts(&server, refused, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_agent_s_quick_calls_pass_with_the_defaults() {
+    let server = server(|config| config.service.rate_limit.mode = None).await;
+    for number in 0..50 {
+        assert_eq!(call(server.address, "echo", json!({})).await.status, 200, "call {number}");
+    }
+    assert_eq!(call(server.address, "echo", json!({})).await.status, 429);
+}
+
+#[tokio::test]
+async fn typing_uses_up_no_calls() {
+    let home = tempfile::tempdir().unwrap();
+    let config = json!({
+        "auth": {"mode": "Disabled"},
+        "rateLimit": {"requestsPerMinute": 1, "burst": 2},
+        "prompts": [{"name": "ask", "arguments": [{"name": "tone", "values": ["kind", "curt"]}], "messages": [{"text": "{{args.tone}}"}]}],
+    });
+    std::fs::write(home.path().join("config.json"), config.to_string()).unwrap();
+    let served = Served::start(home.path(), &["--config", "config.json"]);
+    let complete = async || {
+        let argument = json!({"name": "tone", "value": "k"});
+        let params = json!({"ref": {"type": "ref/prompt", "name": "ask"}, "argument": argument});
+        legacy(served.address, "completion/complete", params).await
+    };
+    for _ in 0..2 {
+        assert_eq!(complete().await.result()["completion"]["values"], json!(["kind"]));
+    }
+    let refused = complete().await;
+    assert_eq!(refused.refusal(), (200, 429));
+    let error = refused.json()["error"].clone();
+    assert_eq!(error["data"]["scope"], "completion");
+    assert!(error["message"].as_str().unwrap().contains("10 completions a minute"), "{error}");
+    let get = async || legacy(served.address, "prompts/get", json!({"name": "ask"})).await;
+    for _ in 0..2 {
+        get().await.result();
+    }
+    let refused = get().await;
+    assert_eq!(refused.refusal(), (200, 429), "what is no call of a tool has an error, with status 200");
+    assert!(refused.json()["error"]["data"]["retryAfterMs"].as_u64().unwrap() > 50_000);
 }
 
 #[tokio::test]

@@ -20,7 +20,10 @@ struct Session {
 
 impl Session {
     fn start(home: &Path) -> Self {
-        let config = json!({"rateLimit": {"mode": "Off"}, "tools": [{"name": "greet", "text": "Hello, {{args.name}}!"}]});
+        Self::start_with(home, &json!({"tools": [{"name": "greet", "text": "Hello, {{args.name}}!"}]}))
+    }
+
+    fn start_with(home: &Path, config: &Value) -> Self {
         fs::write(home.join("config.json"), config.to_string()).unwrap();
         let mut child = program(home)
             .args(["serve", "--stdio", "--config", "config.json", "--log-level", "debug"])
@@ -73,6 +76,32 @@ fn both_eras_are_spoken_and_nothing_else_is_written() {
     drop(session.child.stdin.take());
     assert!(session.lines.next().is_none(), "nothing follows");
     assert_eq!(exit_code(&mut session.child), 0);
+}
+
+#[test]
+fn nobody_is_limited_over_stdio_but_by_a_limit_that_is_set() {
+    let home = tempfile::tempdir().unwrap();
+    let tools = json!([{"name": "greet", "text": "Hello!"}]);
+    for (limit, passes) in [
+        (json!({}), 200),
+        // As a configuration has them that was written out in full.
+        (json!({"mode": "Enforce", "requestsPerMinute": 100, "burst": 50}), 200),
+        (json!({"requestsPerMinute": 1, "burst": 3}), 3),
+        (json!({"tools": [{"match": "greet", "requestsPerMinute": 1, "burst": 2}]}), 2),
+    ] {
+        let mut session = Session::start_with(home.path(), &json!({"rateLimit": limit, "tools": tools}));
+        let mut passed = 0;
+        for id in 0..200 {
+            session.say(
+                &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "greet"}})
+                    .to_string(),
+            );
+            passed += usize::from(session.hear()["result"]["isError"] != true);
+        }
+        assert_eq!(passed, passes, "{limit}");
+        drop(session.child.stdin.take());
+        assert_eq!(exit_code(&mut session.child), 0);
+    }
 }
 
 #[test]

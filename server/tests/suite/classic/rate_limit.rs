@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Case, Running, fresh, soon};
-use crate::harness::{Response, send};
+use crate::harness::{Response, send, text};
 
 pub(super) async fn enabled(case: Case) {
     limited(case, 1, 2).shows([(json!(true), "2"), (json!(false), "10")], passes).await;
@@ -18,9 +18,9 @@ pub(super) async fn requests_per_minute(case: Case) {
         .shows([(json!(1), "a minute"), (json!(60), "a second")], async |running| {
             let caller = caller();
             ask(running, &caller).await;
-            let refused = ask(running, &caller).await;
-            let wait = refused.header("retry-after").map(|seconds| seconds.parse::<u32>().unwrap());
-            match wait {
+            let refused = ask(running, &caller).await.result();
+            let wait = text(&refused).strip_suffix(" s").and_then(|message| message.rsplit(' ').next());
+            match wait.map(|seconds| seconds.parse::<u32>().unwrap()) {
                 Some(0..=1) => "a second",
                 Some(55..=60) => "a minute",
                 _ => "another time",
@@ -63,7 +63,7 @@ async fn ask(running: &Running, caller: &str) -> Response {
 async fn passes(running: &Running) -> String {
     let caller = caller();
     let mut count = 0;
-    while count < 10 && ask(running, &caller).await.status == 200 {
+    while count < 10 && ask(running, &caller).await.result()["isError"] != true {
         count += 1;
     }
     count.to_string()
