@@ -77,7 +77,7 @@ fn answer(dispatcher: &Dispatcher, body: &[u8], headers: Option<&HeaderMap>) -> 
     runtime().block_on(dispatcher.handle(&dispatcher.snapshot(), arrival, &mut record))
 }
 
-/// Whatever is answered is one JSON-RPC message for the request that was sent.
+/// Whatever is answered is one JSON-RPC message for the request that was sent, or a batch of them for a batch.
 fn is_in_good_order(reply: &Reply, body: &[u8]) {
     let Some(message) = &reply.message else {
         assert!(reply.status.is_success() || reply.status.is_client_error(), "{reply:?}");
@@ -86,12 +86,22 @@ fn is_in_good_order(reply: &Reply, body: &[u8]) {
     let text = message.to_vec();
     let answer: Value = serde_json::from_slice(&text).expect("an answer is JSON");
     assert!(!text.contains(&b'\n') && !text.contains(&b'\r'), "an answer is one line");
+    let sent = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    match (&answer, &sent) {
+        (Value::Array(answers), Value::Array(sent)) => {
+            assert!(!answers.is_empty() && answers.len() <= sent.len(), "{answer}");
+            answers.iter().for_each(|answer| is_answer(answer, sent));
+        }
+        _ => is_answer(&answer, std::slice::from_ref(&sent)),
+    }
+}
+
+/// Whether this is an answer to one of the messages that were sent.
+fn is_answer(answer: &Value, sent: &[Value]) {
     assert_eq!(answer["jsonrpc"], "2.0");
     assert!(answer.get("result").is_some() != answer.get("error").is_some(), "{answer}");
-    if let (Some(id), Ok(sent)) =
-        (answer.get("id").filter(|id| !id.is_null()), serde_json::from_slice::<Value>(body))
-    {
-        assert_eq!(Some(id), sent.get("id"), "the id of another request");
+    if let Some(id) = answer.get("id").filter(|id| !id.is_null()) {
+        assert!(sent.iter().any(|sent| sent.get("id") == Some(id)), "the id of another request: {answer}");
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytestring::ByteString;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::poll;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +80,7 @@ impl Dispatcher {
                 headers::check_properties(headers, &tool.mirrored, request.params.arguments)?;
             }
         }
-        match limit::check(&self.limiter, snapshot, &arrival.caller, tool).await {
+        match limit::check(&self.limiter, snapshot, &arrival.caller, request.method, tool).await {
             Ok(()) => {}
             Err(Over::Fault(fault)) => return Err(fault),
             Err(Over::Result(result)) => {
@@ -116,36 +119,48 @@ impl Dispatcher {
         let gate = tool.and_then(|tool| tool.gate.as_ref());
         let gathers = tool.is_some_and(|tool| tool.gathers);
         let cx = Cx { room: gathers.then(|| self.admission.later(gate, patience)), ..cx };
-        let (ended, from) = match question {
-            None => {
-                let permit = if gathers {
-                    None
-                } else {
-                    Some(self.admission.take(gate, patience, deadline, &cancel).await?)
-                };
-                let held = Held { _permit: permit, _body: share };
-                (run(backend, call, cx, held, deadline, &cancel).await, None)
-            }
-            Some(question) => {
-                let (admission, gate) = (self.admission.clone(), gate.cloned());
-                let ask = |taken_back: CancellationToken| {
-                    let work = async move {
-                        let permit = if gathers {
-                            Ok(None)
-                        } else {
-                            admission.take(gate.as_ref(), patience, deadline, &taken_back).await.map(Some)
-                        };
-                        let held = match permit {
-                            Ok(permit) => Held { _permit: permit, _body: share },
-                            Err(fault) => return Ended::Refused(fault),
-                        };
-                        let cx = Cx { cancel: taken_back.clone(), ..cx };
-                        run(backend, call, cx, held, deadline, &taken_back).await
+        let work = async {
+            Ok::<_, Fault>(match question {
+                None => {
+                    let permit = if gathers {
+                        None
+                    } else {
+                        Some(self.admission.take(gate, patience, deadline, &cancel).await?)
                     };
-                    work.boxed()
-                };
-                let (ended, from) = cached::answer(&self.cache, question, &cancel, ask).await;
-                (ended, Some(from).filter(|_| tool.is_some()))
+                    let held = Held { _permit: permit, _body: share };
+                    (run(backend, call, cx, held, deadline, &cancel).await, None)
+                }
+                Some(question) => {
+                    let (admission, gate) = (self.admission.clone(), gate.cloned());
+                    let ask = |taken_back: CancellationToken| {
+                        let work = async move {
+                            let permit = if gathers {
+                                Ok(None)
+                            } else {
+                                admission.take(gate.as_ref(), patience, deadline, &taken_back).await.map(Some)
+                            };
+                            let held = match permit {
+                                Ok(permit) => Held { _permit: permit, _body: share },
+                                Err(fault) => return Ended::Refused(fault),
+                            };
+                            let cx = Cx { cancel: taken_back.clone(), ..cx };
+                            run(backend, call, cx, held, deadline, &taken_back).await
+                        };
+                        work.boxed()
+                    };
+                    let (ended, from) = cached::answer(&self.cache, question, &cancel, ask).await;
+                    (ended, Some(from).filter(|_| tool.is_some()))
+                }
+            })
+        };
+        let mut work = pin!(work);
+        let (ended, from) = match poll!(work.as_mut()) {
+            Poll::Ready(done) => done?,
+            Poll::Pending => {
+                // A modern client takes a call back by hanging up, and on stdio it is noted already.
+                let notes = request.era != Era::Modern && arrival.in_flight.is_none();
+                let _noted = notes.then(|| self.under_way.note(&arrival.caller, request.id, &cancel));
+                work.await?
             }
         };
         let ended = match ended {

@@ -5,21 +5,23 @@ use std::sync::Arc;
 
 use crate::auth::principal::Caller;
 use crate::dispatch::head::{Note, Request};
-use crate::dispatch::in_flight::InFlight;
 use crate::dispatch::lists::List;
 use crate::dispatch::snapshot::Snapshot;
+use crate::dispatch::{Arrival, Dispatcher};
 use crate::protocol::answer::{self, Message};
 use crate::protocol::envelope::Field;
 use crate::protocol::era::{Era, LegacyVersion};
 use crate::protocol::errors::{Code, Fault};
 use crate::protocol::methods::{CANCELLED, Method};
 
-/// Acts upon a message that is not answered. Over HTTP there is nothing to act upon: without sessions, ids of different
-/// clients are not told apart, and closing the connection takes a request back.
-pub(super) fn take_note(note: &Note<'_>, in_flight: Option<&InFlight>) {
-    let cancelled = note.method.as_deref() == Some(CANCELLED);
-    if let (true, Some(in_flight), Some(id)) = (cancelled, in_flight, note.params.request_id) {
-        in_flight.cancel(id);
+impl Dispatcher {
+    /// Acts upon a message that is not answered.
+    pub(super) fn take_note(&self, note: &Note<'_>, arrival: &Arrival<'_>) {
+        let (Some(CANCELLED), Some(id)) = (note.method.as_deref(), note.params.request_id) else { return };
+        match arrival.in_flight {
+            Some(in_flight) => in_flight.cancel(id),
+            None => self.under_way.cancel(&arrival.caller, id),
+        }
     }
 }
 

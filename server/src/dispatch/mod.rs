@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use bytestring::ByteString;
 use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc::Sender;
 
@@ -21,6 +22,7 @@ use crate::dispatch::limits::{Bound, Share};
 use crate::dispatch::record::Record;
 use crate::dispatch::seal::Seal;
 use crate::dispatch::snapshot::Snapshot;
+use crate::dispatch::under_way::UnderWay;
 use crate::limit::Limiter;
 use crate::memory;
 use crate::observe::logs;
@@ -29,6 +31,7 @@ use crate::observe::requests::{RequestLog, Told, Why};
 use crate::protocol::answer::{self, Message};
 use crate::protocol::era::Era;
 use crate::protocol::errors::{Code, Fault};
+use crate::protocol::methods::Method;
 use crate::redis::{self, Redis};
 use crate::state_keys::StateKeys;
 
@@ -36,6 +39,7 @@ pub mod admit;
 mod allow;
 mod around;
 mod ask;
+mod batch;
 pub mod cached;
 mod call;
 mod control;
@@ -47,11 +51,13 @@ pub mod limits;
 pub mod lists;
 mod pace;
 pub mod record;
+mod refuse;
 mod route;
 pub mod seal;
 mod shed;
 pub mod snapshot;
 pub mod tells;
+mod under_way;
 pub mod views;
 
 /// Answers messages, whatever door they came in by.
@@ -71,6 +77,8 @@ pub struct Dispatcher {
     pub requests: Arc<RequestLog>,
     /// For state that travels by way of clients.
     seal: ArcSwap<Seal>,
+    /// Calls that older clients can take back.
+    under_way: UnderWay,
 }
 
 /// A message at the door.
@@ -84,7 +92,7 @@ pub struct Arrival<'a> {
     pub caller: Caller,
     /// Where what happens during the request can be told, if anywhere.
     pub notices: Option<Sender<Message>>,
-    /// Where the door has one client, whose requests can be taken back by id.
+    /// Where the door has one client: its requests, which can be taken back by id.
     pub in_flight: Option<&'a InFlight>,
 }
 
@@ -122,6 +130,7 @@ impl Dispatcher {
             cache,
             failures,
             seal,
+            under_way: UnderWay::default(),
             metrics,
             requests,
         }
@@ -158,38 +167,56 @@ impl Dispatcher {
         }
     }
 
-    /// Answers one message.
+    /// Answers one message, or several of a client that may send them together.
     pub async fn handle(&self, snapshot: &Arc<Snapshot>, arrival: Arrival<'_>, record: &mut Record) -> Reply {
         record.caller(&arrival.caller, arrival.headers);
         let body = match head::text(&arrival.body) {
             Ok(body) => body,
             Err(fault) => return Reply::refused(None, &fault, None, record),
         };
-        let head = match head::read(&body, arrival.headers, snapshot.offer, record) {
+        if batch::is_one(&body, arrival.headers) {
+            return Box::pin(self.handle_batch(snapshot, arrival, body, record)).await;
+        }
+        self.handle_one(snapshot, arrival, &body, false, record).await
+    }
+
+    /// Answers one message; `in_batch` where it came together with others.
+    async fn handle_one(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        arrival: Arrival<'_>,
+        body: &ByteString,
+        in_batch: bool,
+        record: &mut Record,
+    ) -> Reply {
+        let head = match head::read(body, arrival.headers, snapshot.offer, record) {
             Ok(head) => head,
             Err(refused) => return Reply::refused(refused.id, &refused.fault, refused.era, record),
         };
         match head {
             head::Head::Message(message) => {
-                control::take_note(&message, arrival.in_flight);
+                self.take_note(&message, &arrival);
                 record.ok();
-                Reply { status: StatusCode::ACCEPTED, message: None, retry_after: None }
+                Reply::accepted()
             }
             head::Head::Request(request) => {
                 record.asked(request.id, &request.params);
+                if in_batch && (request.era == Era::Modern || request.method == Method::Initialize) {
+                    let fault =
+                        Fault::new(Code::InvalidRequest, "send this request by itself, not in a batch");
+                    return Reply::refused(Some(request.id), &fault, Some(request.era), record);
+                }
                 let answered = match control::answer(&request, snapshot, &arrival.caller) {
                     Some(answered) => answered.inspect(|_| record.ok()),
-                    None => self.call(&request, snapshot, arrival, &body, record).await,
+                    None => self.call(&request, snapshot, arrival, body, record).await,
                 };
                 match answered {
-                    Ok(message) => {
-                        Reply { status: StatusCode::OK, message: Some(message), retry_after: None }
-                    }
+                    Ok(message) => Reply::ok(message),
                     Err(fault) => {
                         record.fault(fault.code);
                         let (error, cause) = (Told::Sentence(&fault.message), fault.cause.as_deref());
                         record.fails(Why { error, cause, arguments: request.params.arguments });
-                        Reply::refused(Some(request.id), &fault, Some(request.era), record)
+                        refuse::refused(&request, &fault, record)
                     }
                 }
             }
@@ -210,6 +237,16 @@ fn max_failures(snapshot: &Snapshot) -> u32 {
 }
 
 impl Reply {
+    /// An answer, whether it brings good news or not.
+    fn ok(message: Message) -> Self {
+        Self { status: StatusCode::OK, message: Some(message), retry_after: None }
+    }
+
+    /// Of a message that is not answered.
+    fn accepted() -> Self {
+        Self { status: StatusCode::ACCEPTED, message: None, retry_after: None }
+    }
+
     /// The refusal of a message.
     #[must_use]
     pub fn refused(id: Option<&str>, fault: &Fault, era: Option<Era>, record: &mut Record) -> Self {
@@ -217,7 +254,9 @@ impl Reply {
         let (error, cause) = (Told::Sentence(&fault.message), fault.cause.as_deref());
         record.fails(Why { error, cause, arguments: None });
         let message = (fault.code != Code::Cancelled).then(|| answer::error(id, fault));
-        Self { status: fault.code.status(era), message, retry_after: fault.retry_after }
+        let status = fault.code.status(era);
+        // Where the status says that all is well, the message says when to try again.
+        Self { status, message, retry_after: fault.retry_after.filter(|_| !status.is_success()) }
     }
 }
 

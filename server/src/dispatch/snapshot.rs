@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub auth: AuthPolicy,
     pub max_body: usize,
     pub request_timeout: Duration,
+    /// The longest silence before an answer becomes a stream.
+    pub stream_after: Duration,
     /// How often a caller may ask.
     pub limits: Policy,
     /// Whose word on the addresses of clients is taken.
@@ -52,7 +54,8 @@ pub struct Snapshot {
     pub asking: Bytes,
     /// The result of `server/discover`.
     pub discover: Bytes,
-    initialize: [Bytes; 2],
+    /// The results of `initialize`, by version.
+    initialize: [Bytes; LegacyVersion::ALL.len()],
     /// What lists show.
     pub lists: Lists,
     /// The tools that each caller may see; absent where all see all.
@@ -120,13 +123,14 @@ impl Snapshot {
             max_body: service.http.max_body().as_usize(),
             limits: Policy::new(&config),
             proxies: Trusted::new(&service.rate_limit.trusted_proxies),
+            stream_after: service.http.stream_after().as_std(),
             request_timeout: service.performance.request_timeout().as_std(),
             patience: Patience {
                 queue_timeout: service.performance.queue_timeout().as_std(),
                 adaptive: service.performance.shedding() == Shedding::Adaptive,
             },
             discover: spliced(&stamp, Raw::of(&identity.discover(scope)).bytes()),
-            initialize: [initialize(LegacyVersion::V2025_06_18), initialize(LegacyVersion::V2025_11_25)],
+            initialize: LegacyVersion::ALL.map(initialize),
             lists: Lists::new(catalogue, &stamp, scope),
             views: access.rules.clone().map(|rules| Views::new(rules, catalogue, &stamp)),
             offer,
@@ -144,10 +148,7 @@ impl Snapshot {
     /// The result of `initialize` for the version that was negotiated.
     #[must_use]
     pub fn initialize(&self, version: LegacyVersion) -> &Bytes {
-        match version {
-            LegacyVersion::V2025_06_18 => &self.initialize[0],
-            LegacyVersion::V2025_03_26 | LegacyVersion::V2025_11_25 => &self.initialize[1],
-        }
+        &self.initialize[version as usize]
     }
 
     #[must_use]

@@ -33,6 +33,11 @@ impl Message {
     }
 
     #[must_use]
+    pub fn pieces(&self) -> &[Bytes; 3] {
+        &self.pieces
+    }
+
+    #[must_use]
     pub fn into_pieces(self) -> [Bytes; 3] {
         self.pieces
     }
@@ -83,18 +88,14 @@ fn compose(id: &str, before: &[&[u8]], result: &Bytes) -> Message {
     Message { pieces: [head.freeze(), result.clone(), Bytes::from_static(b"}")] }
 }
 
-/// A refusal. Without an id where the message had none that could be read.
+/// A refusal. Where the message was not read, or had no id that could be read, the id is null (JSON-RPC 2.0, section 5).
 #[must_use]
 pub fn error(id: Option<&str>, fault: &Fault) -> Message {
     let message = Raw::of(&*fault.message);
     let mut text = String::with_capacity(96 + message.bytes().len());
-    text.push_str(r#"{"jsonrpc":"2.0","#);
-    if let Some(id) = id {
-        text.push_str(r#""id":"#);
-        text.push_str(id);
-        text.push(',');
-    }
-    text.push_str(r#""error":{"code":"#);
+    text.push_str(r#"{"jsonrpc":"2.0","id":"#);
+    text.push_str(id.unwrap_or("null"));
+    text.push_str(r#","error":{"code":"#);
     text.push_str(&fault.code.number().to_string());
     text.push_str(r#","message":"#);
     text.push_str(message.as_str());
@@ -160,6 +161,6 @@ mod tests {
             with_id,
             r#"{"jsonrpc":"2.0","id":"x","error":{"code":-32602,"message":"a \"b\"\n","data":[1]}}"#
         );
-        assert!(!text(&error(None, &fault)).contains("\"id\""));
+        assert!(text(&error(None, &fault)).starts_with(r#"{"jsonrpc":"2.0","id":null,"error":{"#));
     }
 }

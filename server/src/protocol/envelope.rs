@@ -154,7 +154,7 @@ impl<'a> Message<'a> {
         let read = match reader.peek() {
             Ok(b'{') => reader.object(|key, reader| message.member(&key.decoded()?, reader)),
             Ok(b'[') => {
-                let message = "batches are not part of the served revisions; send each message by itself";
+                let message = "only revision 2025-03-26 has batches; send each message by itself";
                 return Err(Fault::new(Code::InvalidRequest, message));
             }
             _ => reader.value().map(drop),

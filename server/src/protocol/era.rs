@@ -8,7 +8,7 @@ use crate::protocol::errors::{Code, Fault};
 pub const MODERN: &str = "2026-07-28";
 
 /// Every version that is served, newest first.
-pub const SUPPORTED_VERSIONS: [&str; 3] = [MODERN, "2025-11-25", "2025-06-18"];
+pub const SUPPORTED_VERSIONS: [&str; 5] = [MODERN, "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// How a request speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +33,24 @@ impl Era {
 /// A revision from before 2026-07-28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LegacyVersion {
-    /// Never negotiated here; what a client without a version header is taken to speak, less the batches.
+    /// Its HTTP transport of two endpoints is not served; its messages are.
+    V2024_11_05,
+    /// What a client without a version header is taken to speak. The only one with batches.
     V2025_03_26,
     V2025_06_18,
     V2025_11_25,
 }
 
 impl LegacyVersion {
+    pub const ALL: [Self; 4] = [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+
     #[must_use]
     pub fn find(text: &str) -> Option<Self> {
         Some(match text {
             "2025-11-25" => Self::V2025_11_25,
             "2025-06-18" => Self::V2025_06_18,
             "2025-03-26" => Self::V2025_03_26,
+            "2024-11-05" => Self::V2024_11_05,
             _ => return None,
         })
     }
@@ -54,15 +59,13 @@ impl LegacyVersion {
     /// legacy one. Never a modern one: it has no handshake.
     #[must_use]
     pub fn negotiate(asked: Option<&str>) -> Self {
-        match asked.and_then(Self::find) {
-            Some(version) if version >= Self::V2025_06_18 => version,
-            _ => Self::V2025_11_25,
-        }
+        asked.and_then(Self::find).unwrap_or(Self::V2025_11_25)
     }
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::V2024_11_05 => "2024-11-05",
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
@@ -177,7 +180,7 @@ mod tests {
             ("server/discover", "", None, Err(-32602)),
             ("server/discover", "", Some("2025-11-25"), Err(-32602)),
             ("server/discover", r#""_meta":{}"#, Some("2026-07-28"), Err(-32602)),
-            ("tools/list", "", Some("2024-11-05"), Err(-32022)),
+            ("tools/list", "", Some("2024-11-05"), legacy("2024-11-05")),
             ("tools/list", "", Some("newest"), Err(-32022)),
             ("tools/list", "", Some("9"), Err(-32022)),
             ("tools/list", r#""_meta":{"io.modelcontextprotocol/protocolVersion":7}"#, None, Err(-32602)),
@@ -187,13 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_never_ends_in_a_modern_version() {
+    fn a_handshake_ends_in_the_version_asked_for_and_never_in_a_modern_one() {
         for (asked, answered) in [
             (Some("2025-06-18"), "2025-06-18"),
             (Some("2025-11-25"), "2025-11-25"),
             (Some("2026-07-28"), "2025-11-25"),
-            (Some("2025-03-26"), "2025-11-25"),
-            (Some("2024-11-05"), "2025-11-25"),
+            (Some("2025-03-26"), "2025-03-26"),
+            (Some("2024-11-05"), "2024-11-05"),
+            (Some("1999-01-01"), "2025-11-25"),
             (None, "2025-11-25"),
         ] {
             assert_eq!(LegacyVersion::negotiate(asked).as_str(), answered, "{asked:?}");

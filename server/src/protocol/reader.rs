@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         match first {
             b'"' => drop(self.string()?),
             b'{' => self.object(|_, reader| reader.value().map(drop))?,
-            b'[' => self.array()?,
+            b'[' => self.array(|_| ())?,
             b'-' | b'0'..=b'9' => self.number()?,
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
@@ -107,11 +107,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn array(&mut self) -> Result<(), Stop> {
+    /// Reads the array that comes next, and hands out the text of each element.
+    pub(crate) fn array(&mut self, mut element: impl FnMut(&'a str)) -> Result<(), Stop> {
         self.open(b'[')?;
         if self.peek()? != b']' {
             loop {
-                self.value()?;
+                element(self.value()?);
                 if self.peek()? != b',' {
                     break;
                 }

@@ -35,7 +35,7 @@ async fn a_missing_or_wrong_key_is_401_without_a_word_of_oauth() {
         assert_eq!(response.refusal(), (401, 401), "{key:?}");
         assert_eq!(response.header("www-authenticate"), Some(challenge));
         assert!(!response.body.contains("resource_metadata"));
-        assert!(response.json().get("id").is_none(), "the body was not read");
+        assert_eq!(response.json().get("id"), Some(&Value::Null), "the body was not read");
     }
     for (reason, times) in [("missing", 1), ("wrong", 2), ("malformed", 1)] {
         counts(&server, &format!("mcp_server_auth_failures_total{{reason=\"{reason}\"}}"), times).await;

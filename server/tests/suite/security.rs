@@ -21,7 +21,7 @@ async fn origins_are_checked_on_every_method_before_anything_else() {
     for method in ["GET", "POST", "DELETE", "OPTIONS"] {
         let response = send(server.address, method, "/mcp", &[("Origin", "http://evil.example")], "").await;
         assert_eq!(response.refusal(), (403, 403), "{method}");
-        assert!(response.json().get("id").is_none());
+        assert_eq!(response.json().get("id"), Some(&serde_json::Value::Null));
         assert!(response.header("access-control-allow-origin").is_none());
     }
 }
