@@ -45,6 +45,7 @@ const TABLE: &[(&str, Kind)] = &[
     ("http.allowedHosts", List),
     ("http.allowedOrigins", List),
     ("http.maxBody", Text),
+    ("http.streamAfter", Text),
     ("http.publicURL", Text),
     ("auth.mode", Word(MODES)),
     ("auth.apiKeys.file", Text),

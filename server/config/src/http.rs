@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteSize, constants};
+use crate::{ByteSize, Duration, constants};
 
 /// What the HTTP endpoint accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,11 @@ pub struct Http {
     /// Default: 4Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body: Option<ByteSize>,
+    /// After how long a silent call turns into a stream of events, with a comment as often as that (every 15s at least)
+    /// and the answer at its end, 100ms to 1h: proxies and clients hang up on an answer that takes long and says nothing.
+    /// Only for clients whose Accept names text/event-stream. Default: 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_after: Option<Duration>,
     /// The URL under which clients reach the MCP endpoint, exactly: OAuth clients ask for tokens for it, and its host is
     /// an allowed one. Default: none. Example: https://mcp.example.com/mcp.
     #[serde(rename = "publicURL", default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +41,12 @@ impl Http {
     #[must_use]
     pub fn max_body(&self) -> ByteSize {
         self.max_body.unwrap_or(ByteSize::from_mib(4))
+    }
+
+    /// The longest silence in force.
+    #[must_use]
+    pub fn stream_after(&self) -> Duration {
+        self.stream_after.unwrap_or(Duration::from_secs(5))
     }
 }
 

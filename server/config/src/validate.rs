@@ -89,6 +89,8 @@ pub fn validate_service(config: &ServiceConfig) -> Vec<Violation> {
     rules.check((least..=most).contains(&config.http.max_body()), "http.maxBody", || {
         format!("must be from {least} to {most}")
     });
+    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
+    rules.between("http.streamAfter", config.http.stream_after, least, most);
     rules.auth(config);
     rules.metrics(&config.metrics);
     rules.health(&config.health);
@@ -253,6 +255,7 @@ mod tests {
             allowed_hosts: vec!["ok.example.com".into(), "https://no".into()],
             allowed_origins: vec!["app.example.com".into()],
             max_body: Some(ByteSize::from_mib(65)),
+            stream_after: Some(Duration::from_millis(1)),
             ..Http::default()
         };
         config.service.auth.api_keys = Some(SecretRef::default());
@@ -283,6 +286,7 @@ mod tests {
         http.allowedHosts[1]: is not a host name; write it without scheme, path or wildcard, as in mcp.example.com
         http.allowedOrigins[0]: is not an origin; write scheme, host and perhaps a port, as in https://app.example.com
         http.maxBody: must be from 1Ki to 64Mi
+        http.streamAfter: must be from 100ms to 1h
         auth.apiKeys: says nowhere to look; set one of file, env and (in a resource) secretKeyRef
         auth.oauth2.issuer: must be set: the URL of the authorization server, exactly as its tokens write it
         auth.oauth2.audiences: must be set, or http.publicURL: without an audience, tokens made for other servers would be accepted

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use memchr::memmem;
 
 use crate::protocol::errors::{Code, Fault};
 
@@ -29,6 +30,20 @@ pub fn check(headers: &HeaderMap) -> Result<(), Fault> {
     }
     Err(Fault::new(Code::NotAcceptable, "answers are JSON: send Accept: application/json, text/event-stream"))
 }
+
+/// Whether the client says that it reads event streams. `*/*` does not: that is what programs send which read whatever
+/// comes as one document.
+#[must_use]
+pub fn takes_events(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| {
+        memmem::find(value.as_bytes(), EVENTS).is_some_and(|at| {
+            let range = value.as_bytes()[at..].split(|byte| *byte == b',').next().unwrap_or_default();
+            essence(range) == EVENTS && !is_refused(range)
+        })
+    })
+}
+
+const EVENTS: &[u8] = b"text/event-stream";
 
 fn is_json(value: &[u8]) -> bool {
     essence(value).eq_ignore_ascii_case(b"application/json")
@@ -84,6 +99,18 @@ mod tests {
             }
             let refused = check(&headers).err().map(|fault| fault.code.status(None).as_u16());
             assert_eq!(refused, expected, "{content_type:?} {accept:?}");
+        }
+        for (accept, expected) in [
+            ("application/json, text/event-stream", true),
+            ("text/event-stream;q=0.5,application/json", true),
+            ("text/event-stream;q=0, application/json", false),
+            ("text/event-streams", false),
+            ("application/json", false),
+            ("*/*", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(takes_events(&headers), expected, "{accept}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -1,5 +1,5 @@
-//! An answer with something before it: a stream of server-sent events. Only requests during which something was told
-//! are answered this way; all others get plain JSON.
+//! An answer with something before it: a stream of server-sent events. Only requests during which something was told, or
+//! that take long, are answered this way; all others get plain JSON.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::poll;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -16,8 +17,11 @@ use crate::dispatch::Reply;
 use crate::dispatch::record::Record;
 use crate::protocol::answer::Message;
 
-/// How often something is sent while there is nothing to say: proxies hang up after a minute of silence.
+/// How often something is sent at least while there is nothing to say: proxies hang up after a minute of silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A comment, which clients skip.
+const KEPT_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// The rest of a request: its answer, and what it is recorded in.
 pub(super) type Rest = BoxFuture<'static, (Reply, Record)>;
@@ -26,7 +30,7 @@ pub(super) type Rest = BoxFuture<'static, (Reply, Record)>;
 pub struct EventStream {
     /// Bytes to be sent next.
     ready: VecDeque<Bytes>,
-    notices: Receiver<Message>,
+    notices: Option<Receiver<Message>>,
     rest: Option<Rest>,
     /// Present once the answer is there.
     record: Option<Record>,
@@ -45,27 +49,66 @@ pub(super) enum Begun {
     Stream(Box<EventStream>),
 }
 
-/// Waits for the answer or the first notice, whichever comes first.
-pub(super) async fn begin(rest: Rest, notices: Receiver<Message>) -> Begun {
-    begin_with(rest, notices, KEEP_ALIVE).await
+/// Waits for the answer, for the first notice of `told`, or for as long as there may be silence; whichever comes first.
+/// Where `patience` is absent, there may be silence until the answer.
+pub(super) async fn begin(
+    mut rest: Rest,
+    told: Option<Receiver<Message>>,
+    patience: Option<Duration>,
+) -> Begun {
+    // Mostly it is answered at once, and then no clock is looked at.
+    let answered = match poll!(&mut rest) {
+        Poll::Ready(answered) => answered,
+        Poll::Pending => return begin_slowly(rest, told, patience).await,
+    };
+    finish(answered, told, patience)
 }
 
-async fn begin_with(mut rest: Rest, mut notices: Receiver<Message>, period: Duration) -> Begun {
-    let answered = tokio::select! {
+async fn begin_slowly(
+    mut rest: Rest,
+    mut told: Option<Receiver<Message>>,
+    patience: Option<Duration>,
+) -> Begun {
+    let first = async {
+        match &mut told {
+            Some(told) => told.recv().await,
+            None => None,
+        }
+    };
+    let silence = async {
+        match patience {
+            Some(patience) => tokio::time::sleep(patience).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
         biased;
-        Some(first) = notices.recv() => {
-            let mut stream = EventStream::new(notices, period);
+        Some(first) = first => {
+            let mut stream = EventStream::new(told, patience);
             stream.rest = Some(rest);
             stream.event(first);
-            return Begun::Stream(Box::new(stream));
+            Begun::Stream(Box::new(stream))
         }
-        answered = &mut rest => answered,
-    };
-    let (reply, record) = answered;
-    match notices.try_recv() {
-        Err(_) => Begun::Answered(reply, record),
-        Ok(first) => {
-            let mut stream = EventStream::new(notices, period);
+        answered = &mut rest => finish(answered, told, patience),
+        () = silence => {
+            let mut stream = EventStream::new(told, patience);
+            stream.rest = Some(rest);
+            stream.ready.push_back(KEPT_ALIVE);
+            Begun::Stream(Box::new(stream))
+        }
+    }
+}
+
+/// The answer, and before it what was told up to now.
+fn finish(
+    (reply, record): (Reply, Record),
+    mut told: Option<Receiver<Message>>,
+    patience: Option<Duration>,
+) -> Begun {
+    match told.as_mut().and_then(|told| told.try_recv().ok()) {
+        None => Begun::Answered(reply, record),
+        Some(first) => {
+            let mut stream = EventStream::new(told, patience);
             stream.event(first);
             stream.answered(reply, record);
             Begun::Stream(Box::new(stream))
@@ -74,7 +117,8 @@ async fn begin_with(mut rest: Rest, mut notices: Receiver<Message>, period: Dura
 }
 
 impl EventStream {
-    fn new(notices: Receiver<Message>, period: Duration) -> Self {
+    fn new(notices: Option<Receiver<Message>>, patience: Option<Duration>) -> Self {
+        let period = patience.unwrap_or(KEEP_ALIVE).min(KEEP_ALIVE);
         let mut keep_alive = interval_at(Instant::now() + period, period);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { ready: VecDeque::new(), notices, rest: None, record: None, answer: None, keep_alive }
@@ -90,7 +134,9 @@ impl EventStream {
 
     /// What is told from now on is told too late.
     fn answered(&mut self, reply: Reply, record: Record) {
-        self.notices.close();
+        if let Some(notices) = &mut self.notices {
+            notices.close();
+        }
         self.rest = None;
         self.answer = reply.message;
         self.record = Some(record);
@@ -98,7 +144,10 @@ impl EventStream {
 
     /// True where everything was sent.
     pub(super) fn is_end(&self) -> bool {
-        self.ready.is_empty() && self.rest.is_none() && self.answer.is_none() && self.notices.is_empty()
+        self.ready.is_empty()
+            && self.rest.is_none()
+            && self.answer.is_none()
+            && self.notices.as_ref().is_none_or(Receiver::is_empty)
     }
 
     /// The answer will not reach the client.
@@ -113,7 +162,9 @@ impl EventStream {
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Some(bytes));
             }
-            if let Poll::Ready(Some(notice)) = self.notices.poll_recv(cx) {
+            if let Some(notices) = &mut self.notices
+                && let Poll::Ready(Some(notice)) = notices.poll_recv(cx)
+            {
                 self.event(notice);
                 continue;
             }
@@ -129,7 +180,7 @@ impl EventStream {
             if self.keep_alive.poll_tick(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.ready.push_back(Bytes::from_static(b": keep-alive\n\n"));
+            self.ready.push_back(KEPT_ALIVE);
         }
     }
 }
@@ -171,8 +222,27 @@ mod tests {
     #[tokio::test]
     async fn plain_where_nothing_was_told() {
         let (_to, notices) = mpsc::channel(4);
-        let begun = begin(Box::pin(async { reply() }), notices).await;
+        let begun = begin(Box::pin(async { reply() }), Some(notices), None).await;
         assert!(matches!(begun, Begun::Answered(..)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_after_a_while_and_the_answer_comes_all_the_same() {
+        let (end, ended) = oneshot::channel::<()>();
+        let rest = Box::pin(async move {
+            ended.await.unwrap();
+            reply()
+        });
+        let before = Instant::now();
+        let Begun::Stream(mut stream) = begin(rest, None, Some(PERIOD)).await else { panic!("nothing came") };
+        assert_eq!(before.elapsed(), PERIOD);
+        assert_eq!(next(&mut stream, 1).await, ": keep-alive\n\n", "at once");
+        assert_eq!(before.elapsed(), PERIOD);
+        assert_eq!(next(&mut stream, 1).await, ": keep-alive\n\n");
+        assert_eq!(before.elapsed(), 2 * PERIOD);
+        end.send(()).unwrap();
+        assert_eq!(next(&mut stream, usize::MAX).await, "event: message\ndata: answer\n\n");
+        assert!(stream.is_end());
     }
 
     #[tokio::test]
@@ -184,7 +254,7 @@ mod tests {
             ended.await.unwrap();
             reply()
         });
-        let Begun::Stream(mut stream) = begin_with(rest, notices, PERIOD).await else {
+        let Begun::Stream(mut stream) = begin(rest, Some(notices), Some(PERIOD)).await else {
             panic!("something was told")
         };
         let one = "event: message\ndata: one\n\n";

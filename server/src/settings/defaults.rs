@@ -88,6 +88,7 @@ pub fn spell_out(config: &mut ServerConfig) {
     service.server_version = Some(service.server_version().to_owned());
     service.auth.mode = Some(service.auth.mode());
     service.http.max_body = Some(service.http.max_body());
+    service.http.stream_after = Some(service.http.stream_after());
     service.logging.level = Some(service.logging.level());
     let requests = &mut service.logging.requests;
     (requests.mode, requests.arguments) = (Some(requests.mode()), Some(requests.arguments()));
