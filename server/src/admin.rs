@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use mcp_server_config::MetricsMode;
 use mcp_server_config::constants::{HEALTH_PATH, METRICS_PATH, READY_PATH, STATUS_PATH, TROUBLES_PATH};
@@ -13,7 +14,7 @@ use mcp_server_config::constants::{HEALTH_PATH, METRICS_PATH, READY_PATH, STATUS
 use crate::dispatch::Dispatcher;
 use crate::http::body::Payload;
 use crate::http::pulse::Busy;
-use crate::http::{json, plain};
+use crate::http::{json, plain, rest};
 use crate::lifecycle::Lifecycle;
 use crate::status::{Board, Serving};
 use crate::troubles::Troubles;
@@ -39,12 +40,18 @@ impl Admin {
         request: Request<Incoming>,
         busy: Busy,
     ) -> Result<Response<Payload>, Infallible> {
-        let (method, path) = (request.method(), request.uri().path());
-        let response = if is_read(method) && path == TROUBLES_PATH && self.serving.get().is_some() {
-            self.troubles.answer(request.uri().query(), self.board.health(), &self.lifecycle).await
+        let (head, body) = request.into_parts();
+        let (method, path) = (&head.method, head.uri.path());
+        let mut response = if is_read(method) && path == TROUBLES_PATH && self.serving.get().is_some() {
+            // This waits for news, and can be asked again: connections that need an answer now come first.
+            let _gives_way = busy.receiving();
+            self.troubles.answer(head.uri.query(), self.board.health(), &self.lifecycle).await
         } else {
             self.answer(method, path)
         };
+        if !body.is_end_stream() {
+            Box::pin(rest::settle(body, &head, busy.again(), &mut response)).await;
+        }
         Ok(response.map(|body| body.carrying(None, busy)))
     }
 

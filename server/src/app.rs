@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::app::components::Components;
+use crate::app::descriptors::Connections;
 use crate::auth::access::{Access, Grants};
 use crate::auth::oauth::settings::Timing;
 use crate::auth::obtain::{Obtained, obtain, remember};
@@ -50,6 +51,7 @@ use crate::status::{Board, ConfigState, Serving, now};
 use crate::troubles::Troubles;
 
 pub mod components;
+mod descriptors;
 mod entries;
 mod failure;
 mod front;
@@ -182,7 +184,11 @@ async fn start_in_order(
         serving: serving.clone(),
         troubles: Troubles::default(),
     };
-    let admin = open_admin(admin, &sources, &loaded, via, components).await?;
+    let connections = match via {
+        Via::Http => Connections::plan(loaded.config.process.http.max_connections())?,
+        Via::Stdio => Connections::WITHOUT_MCP,
+    };
+    let admin = open_admin(admin, connections.admin, &sources, &loaded, via, components).await?;
 
     // The MCP port: taken now, served when everything else stands.
     let http = &loaded.config.process.http;
@@ -295,7 +301,7 @@ async fn start_in_order(
     components.beside("cache", tokio::spawn(cache::measure(dispatcher.cache.clone())));
 
     // Clients.
-    let closed = front::open(components, listener, &dispatcher, &lifecycle);
+    let closed = front::open(components, listener, connections.mcp, &dispatcher, &lifecycle);
     greet::tell_ready(&dispatcher, address, admin);
     greet::at_the_terminal(&dispatcher, address, file.as_deref());
     Ok(Running { dispatcher, closed, address, admin, reload })
@@ -340,6 +346,9 @@ impl Running {
     }
 }
 
+/// Kept back for the admin port: probes come one by one.
+const SPARE_DESCRIPTORS: usize = 4;
+
 fn at_once(second: Stop) -> u8 {
     tracing::warn!(signal = second.as_str(), "told to stop again; ending at once");
     second.exit_code()
@@ -354,6 +363,7 @@ async fn listen(component: &'static str, address: &str, flag: &'static str) -> R
 /// run side by side on one machine.
 async fn open_admin(
     admin: Admin,
+    max_connections: usize,
     sources: &Sources,
     loaded: &Loaded,
     via: Via,
@@ -366,8 +376,13 @@ async fn open_admin(
     let flag = "--admin-address (MCP_HTTP_ADMIN_ADDRESS, http.adminAddress)";
     let listener = listen("admin port", address, flag).await?;
     let local = listener.local();
-    let settings =
-        Settings { max_connections: 64, patience: Patience::default(), open: None, accepted: None };
+    let settings = Settings {
+        max_connections,
+        spare_descriptors: SPARE_DESCRIPTORS,
+        patience: Patience::default(),
+        open: None,
+        accepted: None,
+    };
     let admin = Arc::new(admin);
     let serving = listener.serve(move |request, _peer, busy| admin.clone().serve(request, busy), settings);
     components.started("admin port", |_| async move { serving.abort().await });

@@ -22,6 +22,10 @@ pub enum StartError {
         "cannot listen on {address}: another program has the port, or the address is not this machine's; choose another with {flag}"
     )]
     Listen { component: &'static str, address: String, flag: &'static str, source: io::Error },
+    #[error(
+        "the limit of open files (RLIMIT_NOFILE) is {limit}, and a server needs {least} at least; raise it, as with ulimit -n 1024"
+    )]
+    Descriptors { limit: u64, least: u64 },
     #[error(transparent)]
     Keys(#[from] ObtainError),
     #[error(transparent)]
@@ -55,6 +59,7 @@ impl StartError {
             Self::Outbound(_) => "outbound",
             Self::Telemetry(_) => "telemetry",
             Self::Signals(_) => "signals",
+            Self::Descriptors { .. } => "ports",
             Self::Stdio(_) => "stdio",
         }
     }
@@ -68,7 +73,7 @@ impl StartError {
             Self::Listen { .. } => 3,
             Self::Keys(_) | Self::StateKeys(_) | Self::Outbound(_) | Self::Telemetry(_) => 4,
             Self::Log(_) => 5,
-            Self::Signals(_) | Self::Stdio(_) => 1,
+            Self::Signals(_) | Self::Stdio(_) | Self::Descriptors { .. } => 1,
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) type Closed = oneshot::Receiver<io::Result<()>>;
 pub(super) fn open(
     components: &mut Components,
     listener: Option<Listener>,
+    max_connections: usize,
     dispatcher: &Arc<Dispatcher>,
     lifecycle: &Arc<Lifecycle>,
 ) -> Closed {
@@ -30,7 +31,7 @@ pub(super) fn open(
     let drain = Drain { dispatcher: dispatcher.clone(), lifecycle: lifecycle.clone() };
     match listener {
         Some(listener) => {
-            let serving = serve(listener, dispatcher, lifecycle);
+            let serving = serve(listener, max_connections, dispatcher, lifecycle);
             components.started("mcp", |until| async move {
                 drain.begin().await;
                 drain.http(&serving, until).await;
@@ -61,11 +62,17 @@ pub(super) fn open(
     closes
 }
 
-fn serve(listener: Listener, dispatcher: &Arc<Dispatcher>, lifecycle: &Arc<Lifecycle>) -> Serving {
+fn serve(
+    listener: Listener,
+    max_connections: usize,
+    dispatcher: &Arc<Dispatcher>,
+    lifecycle: &Arc<Lifecycle>,
+) -> Serving {
     let http = &dispatcher.snapshot().config.process.http;
     let door = Arc::new(Door::new(dispatcher.clone(), lifecycle.clone(), http.path().to_owned()));
     let settings = Settings {
-        max_connections: http.max_connections(),
+        max_connections,
+        spare_descriptors: 0,
         patience: Patience::default(),
         open: Some(dispatcher.metrics.connections.clone()),
         accepted: Some(dispatcher.metrics.connections_total.clone()),

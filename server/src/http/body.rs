@@ -21,49 +21,37 @@ use crate::protocol::errors::{Code, Fault};
 /// How long a body may take to arrive: what a slow connection needs for a large one, and not what an attacker wants.
 pub const ARRIVAL: Duration = Duration::from_secs(30);
 
-/// How much of a refused body is read and thrown away, and for how long: a client that is still sending when the
-/// connection closes never sees the refusal.
-const THROW_AWAY: usize = 8 << 20;
-const THROW_AWAY_FOR: Duration = Duration::from_secs(2);
-
 /// Bodies up to this size find room where larger ones do not: a ping must get through whoever uploads what.
-pub const SMALL: usize = 16 << 10;
+const SMALL: usize = 16 << 10;
 
 /// Bytes for small bodies on top of the budget.
 const RESERVE: usize = 4 << 20;
 
-/// Reads a whole body of at most `limit` bytes within a time, and takes its size from the budget.
+/// Reads a whole body of at most `limit` bytes within a time, and takes its size from the budget. What is not read after
+/// an error is left to the caller, as is the connection, of which `busy` is a part.
 ///
 /// # Errors
 /// Where it is too large, too slow, breaks off, or there is no room for it just now.
 pub async fn read<B>(
-    mut body: B,
+    body: &mut B,
     limit: usize,
     within: Duration,
     budget: &Arc<Bound>,
+    busy: &Busy,
 ) -> Result<(Bytes, Share), Fault>
 where
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let read = {
-        let mut reading = pin!(collect(&mut body, limit, budget));
-        // Nearly always it came with its head, and then no clock is looked at.
-        match poll!(reading.as_mut()) {
-            Poll::Ready(read) => Ok(read),
-            Poll::Pending => tokio::time::timeout(within, reading).await,
-        }
-    };
-    match read {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(fault)) => {
-            if matches!(fault.code, Code::TooLarge | Code::Overloaded) {
-                discard(body);
-            }
-            Err(fault)
-        }
-        Err(_elapsed) => Err(Fault::new(Code::SlowRequest, "the body took too long to arrive")),
+    let mut reading = pin!(collect(body, limit, budget));
+    // Nearly always it came with its head, and then no clock is looked at.
+    if let Poll::Ready(read) = poll!(reading.as_mut()) {
+        return read;
     }
+    let _receiving = busy.receiving();
+    tokio::time::timeout(within, reading)
+        .await
+        .unwrap_or_else(|_elapsed| Err(Fault::new(Code::SlowRequest, "the body took too long to arrive")))
 }
 
 async fn collect<B>(body: &mut B, limit: usize, budget: &Arc<Bound>) -> Result<(Bytes, Share), Fault>
@@ -106,32 +94,13 @@ where
     Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, share))
 }
 
-/// Lets the client finish sending beside the refusal, which goes out at once.
-pub fn discard<B: Body<Data = Bytes> + Unpin + Send + 'static>(body: B) {
-    if !body.is_end_stream() {
-        // Whether the client took the hint or not, the answer is the same.
-        drop(tokio::spawn(tokio::time::timeout(THROW_AWAY_FOR, throw_away(body))));
-    }
-}
-
-async fn throw_away<B: Body<Data = Bytes> + Unpin>(mut body: B) {
-    let mut left = THROW_AWAY;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        if length > left {
-            return;
-        }
-        left -= length;
-    }
-}
-
 fn too_large(limit: usize) -> Fault {
     let message = format!("the body is larger than {limit} bytes; http.maxBody sets the limit");
     Fault::new(Code::TooLarge, message)
 }
 
 fn no_room() -> Fault {
-    Fault::new(Code::Overloaded, "too many large requests at once; try again shortly")
+    Fault::new(Code::Overloaded, "too many large requests at once; try again in 1 s")
 }
 
 /// The body of an answer. It carries what ends when the answer has been sent, or when it cannot be sent any more.
@@ -226,7 +195,12 @@ impl Drop for Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::pulse::{Patience, Pulse};
     use http_body_util::{Full, StreamBody};
+
+    fn busy() -> Busy {
+        Pulse::new(Patience::default()).request(http::Version::HTTP_11)
+    }
 
     fn pieces(sizes: &[usize]) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let frames: Vec<_> =
@@ -240,14 +214,14 @@ mod tests {
         for (sizes, length) in
             [(&[][..], Some(0)), (&[10], Some(10)), (&[5, 5], Some(10)), (&[5, 5, 1], None), (&[11], None)]
         {
-            let read = read(pieces(sizes), 10, ARRIVAL, &budget).await;
+            let read = read(&mut pieces(sizes), 10, ARRIVAL, &budget, &busy()).await;
             assert_eq!(read.as_ref().ok().map(|(body, _)| body.len()), length, "{sizes:?}");
             assert_eq!(
                 read.map(|_| ()).err().map(|fault| fault.code),
                 length.map_or(Some(Code::TooLarge), |_| None)
             );
         }
-        let announced = read(Full::new(Bytes::from(vec![0; 11])), 10, ARRIVAL, &budget).await;
+        let announced = read(&mut Full::new(Bytes::from(vec![0; 11])), 10, ARRIVAL, &budget, &busy()).await;
         assert!(announced.is_err_and(|fault| fault.code == Code::TooLarge));
         assert_eq!(budget.used(), 0);
     }
@@ -255,15 +229,17 @@ mod tests {
     #[tokio::test]
     async fn the_budget_bounds_all_bodies_together() {
         let budget = Bound::new(30_000);
-        let (_first, share) = read(pieces(&[10_000, 10_000]), 1 << 20, ARRIVAL, &budget).await.unwrap();
+        let (_first, share) =
+            read(&mut pieces(&[10_000, 10_000]), 1 << 20, ARRIVAL, &budget, &busy()).await.unwrap();
         assert_eq!(budget.used(), 20_000);
         for body in [&[20_000][..], &[9000, 9000]] {
-            let read = read(pieces(body), 1 << 20, ARRIVAL, &budget).await;
+            let read = read(&mut pieces(body), 1 << 20, ARRIVAL, &budget, &busy()).await;
             assert!(read.is_err_and(|fault| fault.code == Code::Overloaded));
         }
-        let (_small, _share) = read(pieces(&[12_000]), 1 << 20, ARRIVAL, &budget).await.unwrap();
+        let (_small, _share) =
+            read(&mut pieces(&[12_000]), 1 << 20, ARRIVAL, &budget, &busy()).await.unwrap();
         assert_eq!(budget.used(), 32_000, "a small one finds room all the same");
         drop(share);
-        assert!(read(pieces(&[17_000]), 1 << 20, ARRIVAL, &budget).await.is_ok());
+        assert!(read(&mut pieces(&[17_000]), 1 << 20, ARRIVAL, &budget, &busy()).await.is_ok());
     }
 }

@@ -11,10 +11,12 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE,
     RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use mcp_server_config::constants::{HEALTH_PATH, READY_PATH};
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::{self, Sender};
 
 use crate::auth::Denied;
 use crate::auth::principal::Caller;
@@ -36,8 +38,11 @@ pub mod listener;
 pub mod negotiate;
 pub mod origin;
 pub mod pulse;
+pub(crate) mod rest;
+mod roster;
 pub mod sse;
 mod strict;
+mod watched;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -77,30 +82,29 @@ impl Door {
         peer: SocketAddr,
         busy: Busy,
     ) -> Result<Response<Payload>, Infallible> {
-        let version = request.version();
-        let mut response = match request.uri().path() {
+        let (mut head, body) = request.into_parts();
+        let (mut body, mut record) = (Some(body), None);
+        let mut response = match head.uri.path() {
             path if self.is_endpoint(path) => {
-                let mut record = self.record(peer);
-                let response = self.endpoint(request, peer, &mut record).await;
-                response.map(|body| body.carrying(Some(record), busy))
+                let record = record.insert(self.record(peer));
+                self.endpoint(&mut head, &mut body, peer, &busy, record).await
             }
-            path if self.metadata_at(path).is_some() => {
-                self.metadata(&request).map(|body| body.carrying(None, busy))
-            }
-            HEALTH_PATH => self.lifecycle.health().map(|body| body.carrying(None, busy)),
-            READY_PATH => self.lifecycle.readiness().map(|body| body.carrying(None, busy)),
+            path if self.metadata_at(path).is_some() => self.metadata(&head),
+            HEALTH_PATH => self.lifecycle.health(),
+            READY_PATH => self.lifecycle.readiness(),
             path => {
-                let mut record = self.record(peer);
                 let fault = self.no_such_path(path);
-                respond(Reply::refused(None, &fault, None, &mut record))
-                    .map(|body| body.carrying(Some(record), busy))
+                respond(Reply::refused(None, &fault, None, record.insert(self.record(peer))))
             }
         };
-        if self.lifecycle.is_draining() && version < Version::HTTP_2 {
+        if let Some(body) = body.filter(|body| !body.is_end_stream()) {
+            Box::pin(rest::settle(body, &head, busy.again(), &mut response)).await;
+        }
+        if self.lifecycle.is_draining() && head.version < Version::HTTP_2 {
             // The client is to find another replica for its next request. (HTTP/2 says GOAWAY at the end of the delay.)
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response)
+        Ok(response.map(|body| body.carrying(record, busy)))
     }
 
     /// What clients are told of OAuth, where that is asked for at `path`.
@@ -114,9 +118,9 @@ impl Door {
     }
 
     /// Anybody may read it, from any page, and keep it for a while (RFC 9728, section 3).
-    fn metadata<B>(&self, request: &Request<B>) -> Response<Payload> {
-        let document = self.metadata_at(request.uri().path()).unwrap_or_default();
-        let mut response = match *request.method() {
+    fn metadata(&self, head: &Parts) -> Response<Payload> {
+        let document = self.metadata_at(head.uri.path()).unwrap_or_default();
+        let mut response = match head.method {
             Method::GET | Method::HEAD => json(StatusCode::OK, document),
             Method::OPTIONS => {
                 let mut response = Response::new(Payload::default());
@@ -153,24 +157,25 @@ impl Door {
         Fault::new(Code::WrongPath, format!("there is nothing at {path:?}; MCP is spoken at {:?}", self.path))
     }
 
-    /// The MCP endpoint, from Origin and Host to the answer. What is cheap to refuse is refused first.
+    /// The MCP endpoint, from Origin and Host to the answer. What it leaves of `body` is not read. What is cheap to refuse is refused first.
     async fn endpoint(
         &self,
-        request: Request<Incoming>,
+        head: &mut Parts,
+        body: &mut Option<Incoming>,
         peer: SocketAddr,
+        busy: &Busy,
         record: &mut Record,
     ) -> Response<Payload> {
         let snapshot = self.dispatcher.snapshot();
-        let (head, body) = request.into_parts();
         let origin = match snapshot.gate.check(&head.uri, &head.headers) {
-            Ok(origin) => origin,
+            Ok(origin) => origin.cloned(),
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
         };
         let mut response = if head.method == Method::OPTIONS && origin.is_some() {
             record.ok();
             preflight(&snapshot)
         } else if head.method == Method::POST {
-            self.post(&snapshot, &head, body, peer, record).await
+            self.post(&snapshot, head, body, peer, busy, record).await
         } else {
             let fault = Fault::new(
                 Code::MethodNotAllowed,
@@ -182,7 +187,7 @@ impl Door {
         };
         if let Some(origin) = origin {
             let headers = response.headers_mut();
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, CORS_RESPONSE_HEADERS);
             headers.insert(VARY, HeaderValue::from_static("Origin"));
         }
@@ -192,17 +197,13 @@ impl Door {
     async fn post(
         &self,
         snapshot: &Arc<Snapshot>,
-        head: &http::request::Parts,
-        body: Incoming,
+        head: &mut Parts,
+        body: &mut Option<Incoming>,
         peer: SocketAddr,
+        busy: &Busy,
         record: &mut Record,
     ) -> Response<Payload> {
-        let announced = http_body::Body::size_hint(&body).exact();
-        if let Err(fault) = self.dispatcher.shed(snapshot, &head.headers, announced) {
-            // A small body is already there, or nearly so.
-            if announced.is_none_or(|length| length > body::SMALL as u64) {
-                body::discard(body);
-            }
+        if let Err(fault) = self.dispatcher.shed(snapshot, &head.headers) {
             return respond(Reply::refused(None, &fault, None, record));
         }
         let (failures, counted) = (&self.dispatcher.failures, &self.dispatcher.metrics.auth);
@@ -218,15 +219,29 @@ impl Door {
         if let Err(fault) = negotiate::check(&head.headers) {
             return respond(Reply::refused(None, &fault, None, record));
         }
-        let budget = &self.dispatcher.body_budget;
-        let (body, share) = match body::read(body, snapshot.max_body, self.body_within, budget).await {
-            Ok(read) => read,
+        let read = match body {
+            Some(body) => {
+                let budget = &self.dispatcher.body_budget;
+                body::read(body, snapshot.max_body, self.body_within, budget, busy).await
+            }
+            None => Ok((Bytes::new(), self.dispatcher.body_budget.nothing())),
+        };
+        let (body, share) = match read {
+            Ok(read) => {
+                *body = None;
+                read
+            }
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
         };
         let caller = Caller { principal, address: Some(address) };
-        if tells::may_tell(snapshot, &body) {
-            let rest = self.rest(snapshot, head.headers.clone(), caller, (body, share), record.hand_over());
-            return match sse::begin(rest.0, rest.1).await {
+        let may_tell = tells::may_tell(snapshot, &body);
+        // What may take long has to be able to outlive the head of its answer.
+        let may_stream = negotiate::takes_events(&head.headers) && tells::may_take_long(&head.headers);
+        if may_tell || may_stream {
+            let headers = std::mem::take(&mut head.headers);
+            let (notices, told) = may_tell.then(|| mpsc::channel(NOTICES)).unzip();
+            let rest = self.rest(snapshot, headers, caller, (body, share), notices, record.hand_over());
+            return match sse::begin(rest, told, may_stream.then_some(snapshot.stream_after)).await {
                 Begun::Stream(stream) => events(stream),
                 Begun::Answered(reply, answered) => {
                     *record = answered;
@@ -245,17 +260,16 @@ impl Door {
         respond(self.dispatcher.handle(snapshot, arrival, record).await)
     }
 
-    /// The rest of a request during which something may be told, as a piece that can outlive the head of its answer; and
-    /// where the notices come out.
+    /// The rest of a request as a piece that can outlive the head of its answer.
     fn rest(
         &self,
         snapshot: &Arc<Snapshot>,
         headers: HeaderMap,
         caller: Caller,
         (body, share): (Bytes, Share),
+        notices: Option<Sender<Message>>,
         mut record: Record,
-    ) -> (Rest, Receiver<Message>) {
-        let (notices, told) = mpsc::channel(NOTICES);
+    ) -> Rest {
         let (dispatcher, snapshot) = (self.dispatcher.clone(), snapshot.clone());
         let rest = async move {
             let arrival = Arrival {
@@ -263,13 +277,13 @@ impl Door {
                 share: Some(share),
                 headers: Some(&headers),
                 caller,
-                notices: Some(notices),
+                notices,
                 in_flight: None,
             };
             let reply = dispatcher.handle(&snapshot, arrival, &mut record).await;
             (reply, record)
         };
-        (Box::pin(rest), told)
+        Box::pin(rest)
     }
 }
 

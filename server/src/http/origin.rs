@@ -121,8 +121,8 @@ mod tests {
         let gate = Gate::new(&Http {
             allowed_hosts: vec!["mcp.example.com".into(), "hello.default.svc".into(), "2001:db8::1".into()],
             allowed_origins: vec!["https://App.example.com:443".into(), "http://dev.example.com:3000".into()],
-            max_body: None,
             public_url: Some("https://public.example.com:8443/mcp".into()),
+            ..Http::default()
         });
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {

@@ -2,16 +2,10 @@
 //! header timer is set up anew for every request, and counts the pause between two requests as a slow header.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::http::strict::Head;
 
 /// How long a connection may take for what.
 #[derive(Clone, Copy, Debug)]
@@ -47,17 +41,35 @@ pub struct Pulse {
     /// Since when bytes have been waiting to be sent.
     blocked: AtomicU64,
     requests: AtomicU32,
+    /// Whether everything that has arrived was read.
+    is_drained: AtomicBool,
     /// On HTTP/2 bytes arrive between requests, too; heads cannot be told from pings here.
     is_http2: AtomicBool,
     /// On HTTP/2 a client can refuse to take an answer and still take bytes: answers that it could take, and when it last
     /// took a part of one.
     offered: AtomicU32,
     taken: AtomicU64,
+    /// Requests whose body is being waited for, and since when there is one.
+    receiving: AtomicU32,
+    receiving_since: AtomicU64,
+    /// Those among them that were answered already.
+    discarding: AtomicU32,
+}
+
+/// What a connection waits for its client to do, where that is all that happens on it. Those that do least come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waits {
+    /// For a request, or for the rest of its head.
+    Request,
+    /// For the rest of a body.
+    Body,
+    /// For room to send an answer.
+    Reader,
 }
 
 /// What arriving bytes are a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Arriving {
+pub(super) enum Arriving {
     /// They begin a head.
     NextHead,
     Head,
@@ -85,10 +97,39 @@ impl Pulse {
             done: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             requests: AtomicU32::new(0),
+            is_drained: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             offered: AtomicU32::new(0),
             taken: AtomicU64::new(0),
+            receiving: AtomicU32::new(0),
+            receiving_since: AtomicU64::new(0),
+            discarding: AtomicU32::new(0),
         })
+    }
+
+    /// For what the client is being waited for, and since when. None where this server is at work, or where the next bytes
+    /// may be on their way: a new client must have the time to send its request.
+    #[must_use]
+    pub fn waits(&self) -> Option<(Waits, Instant)> {
+        let requests = self.requests.load(Relaxed);
+        let (waits, since) = if requests == 0 {
+            if !self.is_drained.load(Relaxed) {
+                return None;
+            }
+            let heading = self.heading.load(Relaxed);
+            (Waits::Request, if heading > 0 { heading } else { self.done.load(Relaxed) })
+        } else if self.receiving.load(Relaxed) >= requests {
+            (Waits::Body, self.receiving_since.load(Relaxed))
+        } else {
+            (Waits::Reader, Some(self.blocked.load(Relaxed)).filter(|since| *since > 0)?)
+        };
+        let since = self.began + Duration::from_millis(since);
+        (since.elapsed() >= ON_ITS_WAY).then_some((waits, since))
+    }
+
+    /// All bytes that have arrived were read.
+    pub(super) fn drained(&self) {
+        self.is_drained.store(true, Relaxed);
     }
 
     /// The head of a request has arrived. It is worked on until what this returns is dropped.
@@ -100,6 +141,13 @@ impl Pulse {
             self.is_http2.store(true, Relaxed);
         }
         Busy { pulse: self.clone(), offers: false }
+    }
+
+    /// Whether nothing happens on the connection but that bodies of refused requests are thrown away.
+    #[must_use]
+    pub fn only_discards(&self) -> bool {
+        let discarding = self.discarding.load(Relaxed);
+        discarding > 0 && discarding >= self.requests.load(Relaxed)
     }
 
     /// What is to be done now.
@@ -137,7 +185,9 @@ impl Pulse {
         millis(self.began.elapsed()).max(1)
     }
 
-    fn read(&self) -> Arriving {
+    /// Bytes have arrived; what they are a part of.
+    pub(super) fn read(&self) -> Arriving {
+        self.is_drained.store(false, Relaxed);
         if self.heading.load(Relaxed) > 0 {
             return Arriving::Head;
         }
@@ -148,7 +198,8 @@ impl Pulse {
         Arriving::NextHead
     }
 
-    fn wrote(&self, poll: &Poll<io::Result<usize>>) {
+    /// Bytes were sent, or have to wait.
+    pub(super) fn wrote(&self, poll: &Poll<io::Result<usize>>) {
         match poll {
             Poll::Ready(_) => self.blocked.store(0, Relaxed),
             Poll::Pending if self.blocked.load(Relaxed) == 0 => self.blocked.store(self.now(), Relaxed),
@@ -156,6 +207,9 @@ impl Pulse {
         }
     }
 }
+
+/// How long the next bytes of a client may be on their way: a request follows the handshake of its connection at once.
+const ON_ITS_WAY: Duration = Duration::from_millis(10);
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -169,6 +223,31 @@ pub struct Busy {
 }
 
 impl Busy {
+    /// One more reason for which the connection is not idle.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        self.pulse.requests.fetch_add(1, Relaxed);
+        Self { pulse: self.pulse.clone(), offers: false }
+    }
+
+    /// The rest of a body is being waited for until what this returns is dropped.
+    #[must_use]
+    pub fn receiving(&self) -> Receiving {
+        if self.pulse.receiving.fetch_add(1, Relaxed) == 0 {
+            self.pulse.receiving_since.store(self.pulse.now(), Relaxed);
+        }
+        Receiving { pulse: self.pulse.clone(), discards: false }
+    }
+
+    /// The same where the body will be thrown away.
+    #[must_use]
+    pub fn discarding(&self) -> Receiving {
+        self.pulse.discarding.fetch_add(1, Relaxed);
+        let mut receiving = self.receiving();
+        receiving.discards = true;
+        receiving
+    }
+
     /// There is an answer now, which the client has to take.
     pub fn offers(&mut self) {
         if self.pulse.is_http2.load(Relaxed) && !self.offers {
@@ -196,85 +275,19 @@ impl Drop for Busy {
     }
 }
 
-/// Reads of 4 KiB with which the rest of a refused request is thrown away at most.
-const THROW_AWAY_READS: usize = 1024;
-
-/// A stream that tells a [`Pulse`] what passes.
+/// A body that is being waited for.
 #[derive(Debug)]
-pub struct Watched<S> {
-    stream: S,
+pub struct Receiving {
     pulse: Arc<Pulse>,
-    head: Head,
+    discards: bool,
 }
 
-impl<S> Watched<S> {
-    #[must_use]
-    pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse, head: Head::default() }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            let arriving = self.pulse.read();
-            if arriving == Arriving::NextHead {
-                self.head = Head::default();
-            }
-            let arrived = &mut buf.filled_mut()[before..];
-            if arriving != Arriving::Other && !self.head.is_clear(arrived) {
-                // No parser takes this for a part of a head: it answers 400, and closes.
-                arrived[0] = 0;
-            }
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.pulse.receiving.fetch_sub(1, Relaxed);
+        if self.discards {
+            self.pulse.discarding.fetch_sub(1, Relaxed);
         }
-        poll
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.pulse.wrote(&poll);
-        poll
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.pulse.wrote(&poll);
-        poll
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        // What has arrived and was not read is thrown away: the kernel answers a close over unread bytes with a reset,
-        // and a client that gets one may never see the refusal that was just sent.
-        let mut scratch = [MaybeUninit::uninit(); 4096];
-        for _ in 0..THROW_AWAY_READS {
-            let mut buffer = ReadBuf::uninit(&mut scratch);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                Poll::Ready(_) | Poll::Pending => break,
-            }
-        }
-        Poll::Ready(Ok(()))
     }
 }
 

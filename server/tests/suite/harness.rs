@@ -193,6 +193,7 @@ pub(crate) async fn open(
     let address = listener.local();
     let settings = Settings {
         max_connections,
+        spare_descriptors: 0,
         patience,
         open: Some(dispatcher.metrics.connections.clone()),
         accepted: Some(dispatcher.metrics.connections_total.clone()),
@@ -282,13 +283,38 @@ impl Connection {
                 line.split_once(':').map(|(key, value)| (key.to_owned(), value.trim().to_owned())).unwrap()
             })
             .collect();
-        let length = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-length"));
-        let length: usize = length.map_or(0, |(_, value)| value.parse().unwrap());
+        let mut response = Response { status, headers, body: String::new() };
+        response.body = if response.header("transfer-encoding") == Some("chunked") {
+            self.chunks().await?
+        } else {
+            let length = response.header("content-length").map_or(0, |value| value.parse().unwrap());
+            self.take(length).await?
+        };
+        Some(response)
+    }
+
+    async fn chunks(&mut self) -> Option<String> {
+        let mut body = String::new();
+        loop {
+            while !self.buffer.windows(2).any(|window| window == b"\r\n") {
+                self.more().await?;
+            }
+            let end = self.buffer.windows(2).position(|window| window == b"\r\n")?;
+            let line = self.take(end + 2).await?;
+            let length = usize::from_str_radix(line.trim_end(), 16).unwrap();
+            body.push_str(&self.take(length).await?);
+            self.take(2).await?;
+            if length == 0 {
+                return Some(body);
+            }
+        }
+    }
+
+    async fn take(&mut self, length: usize) -> Option<String> {
         while self.buffer.len() < length {
             self.more().await?;
         }
-        let body = String::from_utf8(self.buffer.drain(..length).collect()).unwrap();
-        Some(Response { status, headers, body })
+        Some(String::from_utf8(self.buffer.drain(..length).collect()).unwrap())
     }
 
     async fn more(&mut self) -> Option<()> {

@@ -11,6 +11,7 @@ mod classic_document;
 mod collector;
 mod command_tools;
 mod commands;
+mod connections;
 mod declared;
 mod docs;
 #[path = "../../examples/everything/fixtures.rs"]
@@ -45,9 +46,11 @@ mod rate;
 #[allow(dead_code, reason = "shared with the unit tests, which use the rest")]
 mod redis_server;
 mod redis_tls;
+mod refusals;
 mod reload;
 mod security;
 mod shutdown;
+mod silence;
 mod states;
 mod stdio;
 mod telemetry;
