@@ -75,18 +75,21 @@ mod tests {
     use crate::http::pulse::Patience;
     use std::time::Duration;
 
-    #[test]
-    fn the_longest_idle_one_goes_first_and_a_busy_one_never() {
+    #[tokio::test]
+    async fn the_longest_idle_one_goes_first_and_a_busy_one_never() {
         let roster = Arc::new(Roster::default());
-        let pause = || std::thread::sleep(Duration::from_millis(20));
-        let connect = || {
-            pause();
+        let pause = || tokio::time::sleep(Duration::from_millis(20));
+        let connect = async || {
+            pause().await;
             let (pulse, close) = (Pulse::new(Patience::default()), CancellationToken::new());
             pulse.drained();
             let place = roster.enter(pulse.clone(), close.clone());
             (pulse, close, place)
         };
-        let [busy, uploading, first, second] = [(); 4].map(|()| connect());
+        let busy = connect().await;
+        let uploading = connect().await;
+        let first = connect().await;
+        let second = connect().await;
         let at_work = busy.0.request(http::Version::HTTP_11);
         let request = uploading.0.request(http::Version::HTTP_11);
         let _receiving = request.receiving();
@@ -97,7 +100,7 @@ mod tests {
             [false, false, true, false],
             "the second one may still have its request on the way"
         );
-        pause();
+        pause().await;
         assert!(roster.make_room());
         assert_eq!(closed(), [false, false, true, true]);
         assert!(roster.make_room());
@@ -108,7 +111,7 @@ mod tests {
         );
         assert!(!roster.make_room());
         drop(at_work);
-        pause();
+        pause().await;
         assert!(roster.make_room());
         drop((busy, uploading, first, second));
         assert!(roster.lock().open.is_empty());

@@ -20,7 +20,9 @@ const RIGHT: (&str, &str) = ("X-API-Key", "key-of-ci");
 const WRONG: (&str, &str) = ("X-API-Key", "wrong");
 
 /// Method, path, headers, and the status that they get.
-fn refused_early() -> Vec<(&'static str, &'static str, Vec<(&'static str, &'static str)>, u16)> {
+type Early = (&'static str, &'static str, Vec<(&'static str, &'static str)>, u16);
+
+fn refused_early() -> Vec<Early> {
     vec![
         ("POST", "/mcp", vec![JSON, WRONG], 401),
         ("POST", "/mcp", vec![JSON, RIGHT, ("Host", "evil.example")], 403),
