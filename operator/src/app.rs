@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::admin::{self, Admin};
 use crate::args::{RunArgs, RuntimeArgs};
 use crate::events::Events;
+use crate::holders::Holders;
 use crate::metrics::Metrics;
 use crate::operator::Operator;
 use crate::readiness::Readiness;
@@ -73,6 +74,8 @@ pub async fn run(args: RunArgs) -> Result<(), Error> {
         "starting"
     );
 
+    let identity = args.identity(client.default_namespace());
+    let holders = Arc::new(Holders::new(client.clone(), identity.clone()));
     let (events, publishing) = Events::start(client.clone(), metrics.events.clone());
     let running = Operator {
         client,
@@ -80,6 +83,8 @@ pub async fn run(args: RunArgs) -> Result<(), Error> {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         events: events.clone(),
+        identity,
+        holders,
         namespaces,
         concurrency: args.concurrency,
         ask: Arc::new(Http::default()),

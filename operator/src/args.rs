@@ -32,6 +32,10 @@ pub struct RunArgs {
     #[arg(long, env = "MCP_OPERATOR_NAMESPACES", default_value = "", value_name = "A,B")]
     pub namespaces: String,
 
+    /// Name of this release, which it writes on the McpServers that it manages; without it, <namespace>/mcp-operator
+    #[arg(long, env = "MCP_OPERATOR_IDENTITY", value_name = "NAMESPACE/NAME", value_parser = identity)]
+    pub identity: Option<String>,
+
     /// How many resources are reconciled at the same time, at most
     #[arg(long, env = "MCP_OPERATOR_CONCURRENCY", default_value_t = 16,
           value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -89,7 +93,26 @@ pub enum LogFormat {
     Text,
 }
 
+/// Checks the name of a release: its Lease has that namespace and that name.
+fn identity(text: &str) -> Result<String, String> {
+    let is_name = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+    };
+    match text.split_once('/') {
+        Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok(text.to_owned()),
+        _ => Err("must be namespace/name, as in mcp-system/mcp-operator".to_owned()),
+    }
+}
+
 impl RunArgs {
+    /// The name of this release: as given, or made of the namespace that the client works in.
+    pub fn identity(&self, namespace: &str) -> String {
+        self.identity.clone().unwrap_or_else(|| format!("{namespace}/mcp-operator"))
+    }
+
     /// The namespaces to watch, without blanks and repeats, in the order given; empty means all.
     pub fn namespaces(&self) -> Vec<String> {
         let mut namespaces: Vec<String> = Vec::new();
@@ -124,6 +147,15 @@ mod tests {
     fn no_namespace_means_all_and_repeats_count_once() {
         assert!(run(&[]).namespaces().is_empty());
         assert_eq!(run(&["--namespaces", "a, b,,a"]).namespaces(), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_name_of_a_release_is_given_or_made_of_the_namespace() {
+        assert_eq!(run(&[]).identity("shop"), "shop/mcp-operator");
+        assert_eq!(run(&["--identity", "mcp-system/one"]).identity("shop"), "mcp-system/one");
+        for bad in ["one", "/one", "a/", "a/b/c", "A/b"] {
+            assert!(Cli::try_parse_from(["mcp-operator", "run", "--identity", bad]).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -11,14 +11,16 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use kube::Client;
 use kube::core::{DeserializeGuard, ObjectMeta};
 use mcp_crds::v1alpha1::McpServer;
-use mcp_desired::{LastValid, Settings};
+use mcp_desired::{LastValid, Reverts, Settings};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::by_uid::ByUid;
 use crate::cache::Cache;
+use crate::ending::Ending;
 use crate::error::Error;
 use crate::events::Events;
+use crate::holders::Holders;
 use crate::labels;
 use crate::metrics::Metrics;
 use crate::operator::Operator;
@@ -58,6 +60,18 @@ pub struct Context {
     pub last_valid: ByUid<Arc<LastValid>>,
     /// What the kubelet complained of when we last looked.
     pub complaints: ByUid<Complaints>,
+    /// What others change of our children, and how often we put it right.
+    pub reverts: ByUid<Reverts>,
+    /// Namespaces that are being deleted.
+    pub ending: Ending,
+    /// Resources for which this release has published that it is on standby.
+    pub standing_by: ByUid<()>,
+    /// The name of this release, as namespace/name.
+    pub identity: String,
+    /// Which other releases run.
+    pub holders: Arc<Holders>,
+    /// The moment from which [`Context::now`] counts.
+    started: Instant,
     /// Failed attempts in a row.
     pub attempts: ByUid<u32>,
     /// Where to tell of changes.
@@ -165,6 +179,12 @@ impl Context {
             nudges: ByUid::default(),
             last_valid: ByUid::default(),
             complaints: ByUid::default(),
+            reverts: ByUid::default(),
+            ending: Ending::default(),
+            standing_by: ByUid::default(),
+            identity: operator.identity.clone(),
+            holders: Arc::clone(&operator.holders),
+            started: Instant::now(),
             attempts: ByUid::default(),
             events: operator.events.clone(),
             metrics: operator.metrics.clone(),
@@ -197,6 +217,8 @@ impl Context {
             self.nudges.forget(uid);
             self.last_valid.forget(uid);
             self.complaints.forget(uid);
+            self.reverts.forget(uid);
+            self.standing_by.forget(uid);
         }
     }
 
@@ -210,5 +232,12 @@ impl Context {
         self.nudges.retain(living);
         self.last_valid.retain(living);
         self.complaints.retain(living);
+        self.reverts.retain(living);
+        self.standing_by.retain(living);
+    }
+
+    /// The time since this controller was made: it never goes back.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 }

@@ -83,6 +83,8 @@ pub enum Reason {
     Conflict,
     /// The API server is away, slow or overloaded.
     Unavailable,
+    /// The namespace is being deleted.
+    Terminating,
     /// A watch has not started yet.
     NotSynced,
     /// The deadline passed.
@@ -102,6 +104,7 @@ impl Reason {
             Self::Rejected => "Rejected",
             Self::Conflict => "Conflict",
             Self::Unavailable => "Unavailable",
+            Self::Terminating => "Terminating",
             Self::NotSynced => "NotSynced",
             Self::Deadline => "Deadline",
             Self::Panic => "Panic",
@@ -149,7 +152,7 @@ impl Error {
         match self {
             Self::Api { code, message, .. } => match code {
                 // The end of a namespace is no missing right: the resource is about to go, too.
-                403 if message.contains("because it is being terminated") => Reason::Unavailable,
+                403 if message.contains("is being terminated") => Reason::Terminating,
                 403 if message.contains("exceeded quota") || message.contains("LimitRange") => Reason::Quota,
                 400 | 403
                     if message.contains("admission webhook") || message.contains("violates PodSecurity") =>
@@ -181,6 +184,17 @@ impl Error {
             | Self::Panicked { .. }
             | Self::Random
             | Self::Encode { .. } => Retry::Backoff,
+        }
+    }
+
+    /// The same failure with another sentence of the API server's.
+    #[must_use]
+    pub fn reworded(self, reword: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Api { what, code, reason, message, retry_after } => {
+                Self::Api { message: reword(&message), what, code, reason, retry_after }
+            }
+            other => other,
         }
     }
 
@@ -243,7 +257,7 @@ mod tests {
             (
                 403,
                 "unable to create new content in namespace x because it is being terminated",
-                Reason::Unavailable,
+                Reason::Terminating,
             ),
             (409, "the object has been modified", Reason::Conflict),
             (429, "too many requests", Reason::Unavailable),

@@ -3,16 +3,17 @@
 //! One task publishes for the whole process, from a bounded queue. A reconcile only puts its events in: it never waits for the API
 //! server to take them, and an outage cannot pile up requests, it drops events and counts them.
 
+mod recorder;
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::error::Error;
+use self::recorder::Recorder;
 use crate::metrics::EventMetrics;
 
 /// Who reports, as `kubectl describe` shows it.
@@ -50,7 +51,9 @@ impl Events {
     /// Starts the task that publishes; it ends when the last `Events` is dropped and the queue is empty.
     pub fn start(client: Client, metrics: EventMetrics) -> (Self, JoinHandle<()>) {
         let (queue, notes) = mpsc::channel(QUEUE);
-        let recorder = Recorder::new(client, Reporter::from(REPORTER));
+        // In a pod, the name of the pod.
+        let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| REPORTER.to_owned());
+        let recorder = Recorder::new(client, REPORTER, &instance);
         let waiting = watch::Sender::new(0);
         let task = tokio::spawn(publish(recorder, notes, waiting.clone(), metrics.clone()));
         (Self { queue, waiting, metrics }, task)
@@ -73,26 +76,19 @@ impl Events {
 }
 
 async fn publish(
-    recorder: Recorder,
+    mut recorder: Recorder,
     mut notes: mpsc::Receiver<(Note, ObjectReference)>,
     waiting: watch::Sender<usize>,
     metrics: EventMetrics,
 ) {
     while let Some((note, about)) = notes.recv().await {
-        let event = Event {
-            type_: if note.warning { EventType::Warning } else { EventType::Normal },
-            reason: note.reason,
-            action: note.action,
-            note: Some(bounded(note.text)),
-            secondary: None,
-        };
-        // The recorder turns repeats within six minutes into a count on the first event.
-        match timeout(TIMEOUT, recorder.publish(&event, &about)).await {
+        let reason = note.reason.clone();
+        let note = Note { text: bounded(note.text), ..note };
+        match timeout(TIMEOUT, recorder.publish(note, &about)).await {
             Ok(Ok(())) => metrics.published.inc(),
             Ok(Err(error)) => {
                 metrics.dropped.inc();
-                let error = Error::api("publish an event", error);
-                tracing::debug!(%error, reason = event.reason, "an event was not published");
+                tracing::debug!(%error, reason, "an event was not published");
             }
             Err(_) => metrics.dropped.inc(),
         }

@@ -18,8 +18,10 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::backoff;
 use crate::context::{Context, Guarded};
+use crate::ending;
 use crate::error::{Error, Reason, Retry};
 use crate::events::Note;
+use crate::reconcile::claim::{self, Stand};
 use crate::reconcile::{self, Outcome, status};
 
 /// The longest that one reconcile may take, all its requests together.
@@ -62,22 +64,22 @@ async fn guarded(server: &McpServer, cx: &Context) -> Result<Action, Error> {
     let _in_flight = InFlight::begin(&metrics.in_flight);
     let started = Instant::now();
     let server = cx.statuses.newest(server);
-    let result = bounded(DEADLINE, Box::pin(reconcile::reconcile(&server, cx))).await;
-    let written = bounded(STATUS_DEADLINE, status::write(&server, &result, cx)).await;
-    let (label, done) = match (result, written) {
-        (Ok(Outcome { failure: Some(error), .. }) | Err(error), _) | (Ok(_), Err(error)) => {
-            ("error", Err(error))
-        }
-        (Ok(outcome), Ok(deferred)) => {
-            (outcome.label(), Ok([outcome.again, deferred].into_iter().flatten().min()))
-        }
+    let uid = server.metadata.uid.clone().unwrap_or_default();
+    let namespace = server.metadata.namespace.clone().unwrap_or_default();
+    if cx.ending.holds(&namespace) {
+        return Ok(Action::requeue(ending::LOOK_AGAIN));
+    }
+    let (label, done) = match bounded(DEADLINE, claim::settle(server, cx)).await {
+        Ok(Stand::Manage(server)) => managed(&server, cx).await,
+        Ok(Stand::Back(wait)) => ("standby", Ok(Some(wait))),
+        Err(error) => ("error", Err(error)),
     };
     metrics.total.with_label_values(&[label]).inc();
     metrics.seconds.with_label_values(&[label]).observe(started.elapsed().as_secs_f64());
     match &done {
         Ok(_) => {
             debug!(outcome = label, "reconciled");
-            cx.attempts.forget(uid(&server));
+            cx.attempts.forget(&uid);
         }
         Err(error) => {
             metrics.errors.with_label_values(&[error.reason().as_str()]).inc();
@@ -85,6 +87,33 @@ async fn guarded(server: &McpServer, cx: &Context) -> Result<Action, Error> {
         }
     }
     done.map(|again| again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// One pass over a resource that this release manages: the children, then the status. With the label of the outcome, and when
+/// to come again.
+async fn managed(server: &McpServer, cx: &Context) -> (&'static str, Result<Option<Duration>, Error>) {
+    let result = bounded(DEADLINE, Box::pin(reconcile::reconcile(server, cx))).await;
+    let failure = match &result {
+        Ok(outcome) => outcome.failure.as_ref(),
+        Err(error) => Some(error),
+    };
+    if failure.is_some_and(|failure| failure.reason() == Reason::Terminating) {
+        let namespace = server.metadata.namespace.as_deref().unwrap_or_default();
+        if cx.ending.begin(namespace) {
+            info!("the namespace is being deleted; nothing is written for its McpServers any more");
+        }
+        return ("terminating", Ok(Some(ending::LOOK_AGAIN)));
+    }
+    let written = bounded(STATUS_DEADLINE, status::write(server, &result, cx)).await;
+    let watched = claim::standby(server, cx).map(|_| claim::LOOK_AGAIN);
+    match (result, written) {
+        (Ok(Outcome { failure: Some(error), .. }) | Err(error), _) | (Ok(_), Err(error)) => {
+            ("error", Err(error))
+        }
+        (Ok(outcome), Ok(deferred)) => {
+            (outcome.label(), Ok([outcome.again, deferred, watched].into_iter().flatten().min()))
+        }
+    }
 }
 
 /// Runs `work` to its end, to its panic, or to the deadline.
@@ -106,10 +135,6 @@ pub fn error_policy(object: &Guarded, error: &Error, cx: &Context) -> Action {
         Retry::NotBefore(least) => backoff().max(least),
     };
     Action::requeue(wait)
-}
-
-fn uid(server: &McpServer) -> &str {
-    server.metadata.uid.as_deref().unwrap_or_default()
 }
 
 fn log(error: &Error) {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::controller::{self, Servers};
 use crate::events::Events;
+use crate::holders::Holders;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::reports::{self, Ask};
@@ -29,6 +30,10 @@ pub struct Operator {
     pub readiness: Readiness,
     /// Where to tell of changes.
     pub events: Events,
+    /// The name of this release, as namespace/name: what it writes on the resources that it manages.
+    pub identity: String,
+    /// Which other releases run.
+    pub holders: Arc<Holders>,
     /// The namespaces to watch; empty means the whole cluster.
     pub namespaces: Vec<String>,
     /// How many objects are reconciled at the same time, at most.
@@ -75,6 +80,14 @@ impl Operator {
             controllers.push((cx, servers));
             work.push(running);
         }
-        Running { controllers, work: Box::pin(work.collect::<()>()) }
+        let controlling = work.collect::<()>();
+        let work = async move {
+            // The Lease is renewed for as long as reconciles may be under way.
+            tokio::select! {
+                () = controlling => {}
+                () = self.holders.renew() => {}
+            }
+        };
+        Running { controllers, work: Box::pin(work) }
     }
 }

@@ -1,6 +1,7 @@
 //! Observe, validate, build, apply; then the status. The guard around it is in [`crate::guard`].
 
 pub mod apply;
+pub mod claim;
 pub mod complaints;
 pub mod conflicts;
 pub mod observe;

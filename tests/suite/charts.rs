@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{read, root};
 
@@ -92,11 +92,42 @@ fn the_operator_has_exactly_the_rights_that_it_uses() {
     assert_eq!(rights(&template(OPERATOR, &[]), "ClusterRole"), expected);
 
     let narrow = template(OPERATOR, &["watchNamespaces={a,b}"]);
-    assert_eq!(rights(&narrow, "Role"), expected);
+    let (own, watched): (Vec<Value>, Vec<Value>) =
+        narrow.iter().cloned().partition(|document| document["metadata"]["namespace"] == "mcp-system");
+    assert_eq!(rights(&watched, "Role"), expected);
     assert_eq!(rights(&narrow, "ClusterRole"), BTreeSet::new(), "rights outside of the namespaces");
-    let namespaces: BTreeSet<_> =
-        of_kind(&narrow, "Role").iter().map(|role| role["metadata"]["namespace"].as_str().unwrap()).collect();
+    let namespaces: BTreeSet<_> = of_kind(&watched, "Role")
+        .iter()
+        .map(|role| role["metadata"]["namespace"].as_str().unwrap())
+        .collect();
     assert_eq!(namespaces, BTreeSet::from(["a", "b"]));
+    let lease = |verb: &str| ("coordination.k8s.io/leases".to_owned(), verb.to_owned());
+    assert_eq!(rights(&own, "Role"), BTreeSet::from([lease("get"), lease("patch")]));
+}
+
+#[test]
+fn a_release_has_one_lease_that_it_alone_writes_and_every_release_may_read() {
+    let documents = template(OPERATOR, &[]);
+    let [lease] = &of_kind(&documents, "Lease")[..] else { panic!("one Lease") };
+    let name = lease["metadata"]["name"].as_str().unwrap();
+    let roles: Vec<_> = of_kind(&documents, "Role");
+    assert!(roles.iter().all(|role| role["rules"][0]["resourceNames"][0] == name), "{roles:?}");
+    for (suffix, verbs, kind, subject) in [
+        ("lease", json!(["patch"]), "ServiceAccount", "release-mcp-operator"),
+        ("lease-reader", json!(["get"]), "Group", "system:serviceaccounts"),
+    ] {
+        let name = format!("{name}-{suffix}");
+        let role = roles.iter().find(|role| role["metadata"]["name"] == *name).unwrap();
+        assert_eq!(role["rules"][0]["verbs"], verbs);
+        let bindings = of_kind(&documents, "RoleBinding");
+        let binding = bindings.iter().find(|binding| binding["roleRef"]["name"] == *name).unwrap();
+        assert_eq!(binding["subjects"][0]["kind"], kind);
+        assert_eq!(binding["subjects"][0]["name"], subject);
+    }
+    let deployment = of_kind(&documents, "Deployment")[0];
+    let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let identity = env.iter().find(|variable| variable["name"] == "MCP_OPERATOR_IDENTITY").unwrap();
+    assert_eq!(identity["value"], format!("mcp-system/{name}"));
 }
 
 #[test]

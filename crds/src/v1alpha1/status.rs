@@ -51,12 +51,20 @@ pub struct McpServerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub api_key_secret: Option<String>,
+    /// The release of the operator that manages the resource, as namespace/name. Example: mcp-system/mcp-operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
+    pub operator: Option<String>,
+    /// Another release that watches the resource and is on standby. Example: team-a/mcp-operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
+    pub standby: Option<String>,
     /// What is going on, in at most 56 characters; the conditions have all of it. Example: Serving 1 tool on 1 pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub summary: Option<String>,
     /// What is so and why, one entry for each type: Ready, Available, Reconciling, Stalled,
-    /// Degraded, Paused.
+    /// Degraded, Paused, Contended, Injected, InsecureSettings, EnvironmentSettings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -2,14 +2,15 @@
 //!
 //! Skipping is an economy, never a matter of correctness: where in doubt, the answer is that it differs. But it must
 //! never differ for ever, or the operator would write without end; so what the API server adds or rewrites by itself
-//! (defaults, quantities, dropped zero values) does not count.
+//! (defaults, quantities, dropped zero values) does not count. What others added does not count either, but for what decides
+//! what a pod runs ([`crate::foreign`]).
 
 use kube::Resource;
 use mcp_crds::annotations;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::quantity;
+use crate::{foreign::foreign, quantity};
 
 /// How a live child differs from the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub enum Difference {
     None,
     /// There is no such child.
     Missing,
-    /// It was made for other wishes than today's.
-    Outdated,
+    /// It was made for other wishes than today's, and these fields differ.
+    Outdated(Vec<String>),
     /// It was made for today's wishes, and somebody changed these fields since.
     Drifted(Vec<String>),
 }
@@ -31,14 +32,29 @@ where
     K: Resource + Serialize,
 {
     let Some(live) = live else { return Difference::Missing };
-    let hash = |object: &K| object.meta().annotations.as_ref()?.get(annotations::DESIRED_HASH).cloned();
-    if hash(desired) != hash(live) {
-        return Difference::Outdated;
-    }
     let as_value = |object: &K| serde_json::to_value(object).expect("an object is JSON");
     let mut differing = Vec::new();
-    Walk { differing: &mut differing }.value(&mut Vec::new(), &as_value(desired), Some(&as_value(live)));
-    if differing.is_empty() { Difference::None } else { Difference::Drifted(differing) }
+    let (wanted, found) = (as_value(desired), as_value(live));
+    Walk { differing: &mut differing }.value(&mut Vec::new(), &wanted, Some(&found));
+    for field in foreign(&wanted, &found).fields {
+        if !differing.contains(&field) {
+            differing.push(field);
+        }
+    }
+    if hash(desired) != hash(live) {
+        differing.retain(|field| !field.ends_with(annotations::DESIRED_HASH));
+        Difference::Outdated(differing)
+    } else if differing.is_empty() {
+        Difference::None
+    } else {
+        Difference::Drifted(differing)
+    }
+}
+
+/// The hash of what was wanted of an object when it was written, as the object says.
+#[must_use]
+pub fn hash(object: &impl Resource) -> Option<&str> {
+    object.meta().annotations.as_ref()?.get(annotations::DESIRED_HASH).map(String::as_str)
 }
 
 /// Whether a child has to be applied: skip it iff the hash on it equals ours and every field that we set equals the

@@ -28,6 +28,8 @@ pub enum EventKind {
     Invalid,
     /// A child's name belongs to somebody else.
     NameConflict,
+    /// Another writer keeps changing what the operator writes.
+    Contended,
 }
 
 impl EventKind {
@@ -43,6 +45,7 @@ impl EventKind {
             Self::Recovered => "Recovered",
             Self::Invalid => "Invalid",
             Self::NameConflict => "NameConflict",
+            Self::Contended => "Contended",
         }
     }
 
@@ -50,7 +53,7 @@ impl EventKind {
     #[must_use]
     pub const fn is_warning(self) -> bool {
         match self {
-            Self::Degraded | Self::Invalid | Self::NameConflict => true,
+            Self::Degraded | Self::Invalid | Self::NameConflict | Self::Contended => true,
             Self::Created | Self::Updated | Self::DriftReverted | Self::RolledOut | Self::Recovered => false,
         }
     }
@@ -59,7 +62,7 @@ impl EventKind {
     #[must_use]
     pub const fn action(self) -> &'static str {
         match self {
-            Self::Created | Self::Updated | Self::DriftReverted => "Apply",
+            Self::Created | Self::Updated | Self::DriftReverted | Self::Contended => "Apply",
             Self::RolledOut | Self::Degraded | Self::Recovered => "Observe",
             Self::Invalid | Self::NameConflict => "Validate",
         }
@@ -81,13 +84,13 @@ pub fn events(old: Option<&McpServerStatus>, new: &McpServerStatus, changes: &[C
     for (what, kind, verb) in [
         (ChangeKind::Created, EventKind::Created, "Created"),
         (ChangeKind::Updated, EventKind::Updated, "Updated"),
-        (ChangeKind::Reverted, EventKind::DriftReverted, "Put right what somebody had changed or deleted:"),
+        (
+            ChangeKind::Reverted,
+            EventKind::DriftReverted,
+            "Reverted what was not changed through the McpServer:",
+        ),
     ] {
-        let children: Vec<String> = changes
-            .iter()
-            .filter(|change| change.what == what)
-            .map(|change| format!("{} {}", change.kind, change.name))
-            .collect();
+        let children: Vec<String> = changes.iter().filter(|change| change.what == what).map(shown).collect();
         if !children.is_empty() {
             events.push(Event { kind, note: note(&format!("{verb} {}", children.join(", "))) });
         }
@@ -96,8 +99,9 @@ pub fn events(old: Option<&McpServerStatus>, new: &McpServerStatus, changes: &[C
         old.and_then(|old| condition_of(old, condition::DEGRADED)),
         condition_of(new, condition::DEGRADED),
     ));
+    events.extend(contended(old, new));
     let now = ready(new);
-    events.extend(now.and_then(|now| transition(old.and_then(ready), now)));
+    events.extend(now.and_then(|now| transition(old.and_then(ready), now, new)));
     events
 }
 
@@ -113,7 +117,34 @@ fn degradation(before: Option<&Condition>, now: Option<&Condition>) -> Option<Ev
     }
 }
 
-fn transition(before: Option<&Condition>, now: &Condition) -> Option<Event> {
+/// The most fields of one child that an event names.
+const MOST_FIELDS: usize = 3;
+
+/// The child, with what of it was changed.
+fn shown(change: &Change) -> String {
+    let Change { kind, name, what, fields } = change;
+    let named = fields.iter().take(MOST_FIELDS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match (fields.len(), what) {
+        (0, ChangeKind::Reverted) => format!("{kind} {name} (deleted)"),
+        (0, _) => format!("{kind} {name}"),
+        (count, _) if count > MOST_FIELDS => {
+            format!("{kind} {name} ({named} and {} more)", count - MOST_FIELDS)
+        }
+        _ => format!("{kind} {name} ({named})"),
+    }
+}
+
+/// A contention that was not there before, or is another one.
+fn contended(old: Option<&McpServerStatus>, new: &McpServerStatus) -> Option<Event> {
+    let of = |status: &'_ McpServerStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == condition::CONTENDED);
+        found.map(|condition| condition.message.clone())
+    };
+    let now = of(new)?;
+    (old.and_then(of).as_ref() != Some(&now)).then(|| Event { kind: EventKind::Contended, note: note(&now) })
+}
+
+fn transition(before: Option<&Condition>, now: &Condition, new: &McpServerStatus) -> Option<Event> {
     let reason = Reason::parse(&now.reason)?;
     let was = before.and_then(|before| Reason::parse(&before.reason));
     let was_ready = before.is_some_and(|before| before.status == "True");
@@ -121,7 +152,8 @@ fn transition(before: Option<&Condition>, now: &Condition) -> Option<Event> {
         Reason::Ready | Reason::ScaledToZero if was_ready && was == Some(reason) => return None,
         Reason::Ready | Reason::ScaledToZero if was.is_some_and(Reason::is_a_problem) => EventKind::Recovered,
         Reason::Ready | Reason::ScaledToZero => EventKind::RolledOut,
-        Reason::Pending | Reason::Progressing => return None,
+        // A contention has an event of its own.
+        Reason::Pending | Reason::Progressing | Reason::Contended => return None,
         // Another text about the same generation is the same trouble in other words; after an edit it is new trouble.
         _ if was == Some(reason) && same_resource(before, now) => return None,
         Reason::Invalid => EventKind::Invalid,
@@ -138,7 +170,19 @@ fn transition(before: Option<&Condition>, now: &Condition) -> Option<Event> {
         | Reason::RolloutStuck
         | Reason::Internal => EventKind::Degraded,
     };
-    Some(Event { kind, note: note(&now.message) })
+    let text = match kind {
+        EventKind::RolledOut => rolled_out(new, &now.message),
+        _ => now.message.clone(),
+    };
+    Some(Event { kind, note: note(&text) })
+}
+
+/// What was rolled out, and how it stands.
+fn rolled_out(status: &McpServerStatus, message: &str) -> String {
+    let generation =
+        status.observed_generation.map_or_else(String::new, |number| format!(" generation {number}"));
+    let image = status.image.as_deref().map_or_else(String::new, |image| format!(" with image {image}"));
+    format!("Rolled out{generation}{image}: {message}")
 }
 
 fn same_resource(before: Option<&Condition>, now: &Condition) -> bool {

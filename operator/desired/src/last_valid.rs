@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Names, Observed, ValidatedServer,
-    validate::{Keys, grace_period_seconds},
+    validate::{Keys, environment, grace_period_seconds},
 };
 
 /// The most bytes of the annotation: all annotations of an object together may have 256 KiB. A larger one is left out,
@@ -39,6 +39,9 @@ struct Record {
     /// The user's own Secret of keys and its key; none where the operator generated one, or no keys are needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keys: Option<(String, String)>,
+    /// Variables that `envFrom` could not set: they follow from `spec.config`, which the file holds with additions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shut_out: Vec<String>,
     /// The spec without what the file says, and without the number of replicas.
     spec: Value,
 }
@@ -56,7 +59,7 @@ pub fn record(server: &ValidatedServer) -> Option<String> {
         Keys::Given { secret, key } => Some((secret.clone(), key.clone())),
         Keys::Generated { .. } | Keys::None => None,
     };
-    let text = json!(Record { keys, spec }).to_string();
+    let text = json!(Record { keys, shut_out: server.environment.shut_out.clone(), spec }).to_string();
     (text.len() <= MAX_BYTES).then_some(text)
 }
 
@@ -89,7 +92,7 @@ impl LastValid {
         observed: &Observed,
     ) -> Option<ValidatedServer> {
         let broken = |field: &str| violations.iter().any(|violation| is_within(&violation.path, field));
-        let Record { keys, mut spec } = serde_json::from_str(&self.record).ok()?;
+        let Record { keys, shut_out, mut spec } = serde_json::from_str(&self.record).ok()?;
         spec.as_object_mut()?.insert("config".to_owned(), json!({}));
         let mut spec: McpServerSpec = serde_json::from_value(spec).ok()?;
         spec.replicas = if broken("replicas") { live_replicas(observed)? } else { server.spec.replicas };
@@ -111,7 +114,10 @@ impl LastValid {
             (None, Some(_)) => Keys::Generated { secret: names.api_key.clone() },
             (None, None) => Keys::None,
         };
+        let (environment, with_environment) = environment::restored(&spec, &rendered, shut_out);
         Some(ValidatedServer {
+            environment,
+            with_environment,
             namespace: server.meta().namespace.clone().unwrap_or_else(|| "default".to_owned()),
             uid: server.meta().uid.clone(),
             generation: server.meta().generation,

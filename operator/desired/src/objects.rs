@@ -57,6 +57,8 @@ pub struct Change {
     pub kind: String,
     pub name: String,
     pub what: ChangeKind,
+    /// The fields that differed, from the root of the child; empty for one that was not there.
+    pub fields: Vec<String>,
 }
 
 /// How a child differed.
@@ -75,10 +77,15 @@ pub(crate) fn metadata(server: &ValidatedServer, name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: Some(server.namespace.clone()),
-        labels: Some(labels::child(&server.name, server.config.service.server_version())),
+        labels: Some(labels::child(&server.name, version(server))),
         owner_references: server.uid.as_deref().map(|uid| vec![owner(&server.name, uid)]),
         ..ObjectMeta::default()
     }
+}
+
+/// The version of the served application: what the resource says, or that of the program.
+fn version(server: &ValidatedServer) -> &str {
+    server.config.service.server_version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"))
 }
 
 /// The reference by which the garbage collector finds the children of a deleted resource.

@@ -11,6 +11,8 @@ use k8s_openapi::{
 };
 use kube::Resource;
 
+use crate::Contention;
+
 /// The children of one `McpServer` as last seen, and what stands in their way.
 ///
 /// The generated Secret is missing on purpose: the operator never reads Secrets.
@@ -28,6 +30,10 @@ pub struct Observed {
     pub warnings: Vec<Warning>,
     /// What pods say of themselves, as far as they were asked; those that have nothing to say are left out.
     pub reports: Vec<PodReport>,
+    /// Contended fields of children.
+    pub contentions: Vec<Contention>,
+    /// Another release of the operator that watches the resource and is on standby, while it runs.
+    pub standby: Option<String>,
 }
 
 /// What one pod says that fails in it.

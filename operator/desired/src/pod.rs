@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, KeyToPath,
-        LocalObjectReference, PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements,
-        SELinuxOptions, SeccompProfile, SecretProjection, SecretVolumeSource, SecurityContext,
-        TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
+        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
+        KeyToPath, LocalObjectReference, PodSecurityContext, PodSpec, ProjectedVolumeSource,
+        ResourceRequirements, SELinuxOptions, SeccompProfile, SecretProjection, SecretVolumeSource,
+        SecurityContext, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
@@ -70,7 +70,7 @@ fn container(server: &ValidatedServer, settings: &Settings) -> Container {
         // Arguments to the image's entrypoint, /mcp-server in ours, so that an image of somebody's own may wrap it.
         args: Some(vec!["serve".to_owned(), "--config".to_owned(), format!("{CONFIG_DIR}/{CONFIG_FILE}")]),
         ports: Some(vec![port(MCP_PORT_NAME, MCP_PORT), port(ADMIN_PORT_NAME, ADMIN_PORT)]),
-        env: some(runtime.env.clone()),
+        env: some(variables(server)),
         env_from: some(runtime.env_from.clone()),
         resources: Some(resources(runtime.resources.as_ref())),
         volume_mounts: Some(mounts(server)),
@@ -91,6 +91,13 @@ fn container(server: &ValidatedServer, settings: &Settings) -> Container {
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
+}
+
+/// The variables that the resource gives, and those that `envFrom` must not set: an empty one counts as not set.
+fn variables(server: &ValidatedServer) -> Vec<EnvVar> {
+    let empty = |name: &String| EnvVar { name: name.clone(), ..EnvVar::default() };
+    let shut_out = server.environment.shut_out.iter().map(empty);
+    server.spec.runtime.env.iter().cloned().chain(shut_out).collect()
 }
 
 /// What Pod Security `restricted` asks for, with the user's choices where it leaves any.

@@ -17,6 +17,8 @@ pub enum Reason {
     Invalid,
     /// A child's name belongs to somebody else.
     NameConflict,
+    /// Another writer keeps changing what decides which pods run.
+    Contended,
     /// A Secret, a `ConfigMap`, a key or a `ServiceAccount` that the resource names does not exist.
     ReferenceMissing,
     /// The image cannot be had.
@@ -43,13 +45,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Ready,
         Self::ScaledToZero,
         Self::Pending,
         Self::Progressing,
         Self::Invalid,
         Self::NameConflict,
+        Self::Contended,
         Self::ReferenceMissing,
         Self::ImagePull,
         Self::CrashLoop,
@@ -73,6 +76,7 @@ impl Reason {
             Self::Progressing => "Progressing",
             Self::Invalid => "Invalid",
             Self::NameConflict => "NameConflict",
+            Self::Contended => "Contended",
             Self::ReferenceMissing => "ReferenceMissing",
             Self::ImagePull => "ImagePull",
             Self::CrashLoop => "CrashLoop",
@@ -99,6 +103,7 @@ impl Reason {
         match self {
             Self::Invalid
             | Self::NameConflict
+            | Self::Contended
             | Self::ReferenceMissing
             | Self::ImagePull
             | Self::CrashLoop
@@ -138,6 +143,10 @@ pub mod condition {
     pub const STALLED: &str = "Stalled";
     pub const PAUSED: &str = "Paused";
     pub const DEGRADED: &str = "Degraded";
+    pub const CONTENDED: &str = "Contended";
+    pub const INJECTED: &str = "Injected";
+    pub const INSECURE_SETTINGS: &str = "InsecureSettings";
+    pub const ENVIRONMENT_SETTINGS: &str = "EnvironmentSettings";
 }
 
 /// Reasons of the conditions besides `Ready` and `Stalled`.
@@ -153,4 +162,7 @@ pub mod word {
     pub const TOOLS_FAILING: &str = "ToolsFailing";
     pub const COMPONENT_FAILING: &str = "ComponentFailing";
     pub const PAUSED: &str = "Paused";
+    pub const WAITING_FOR_ADDRESS: &str = "WaitingForAddress";
+    pub const SIDECARS: &str = "Sidecars";
+    pub const ENVIRONMENT: &str = "Environment";
 }

@@ -3,17 +3,19 @@
 //! The schema refuses most of these at admission already. They are repeated here because a resource may be older
 //! than a rule, and because `mcp-operator render` has no API server in front of it.
 
+pub mod environment;
 mod pod;
 mod rules;
 mod runtime;
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::LoadBalancerIngress;
 use kube::Resource;
-use mcp_crds::{MAX_NAME_LENGTH, McpServer, McpServerSpec};
+use mcp_crds::{MAX_NAME_LENGTH, McpServer, McpServerSpec, v1alpha1::ServiceType};
 use mcp_server_config::{
-    AuthMode, Duration, HttpProcess, Path, ProcessConfig, SecretKeyRef, SecretRef, ServerConfig,
-    ServiceConfig, Shutdown, Violation, compile, config_hash,
+    AddressHosts, AuthMode, Duration, HttpProcess, Path, ProcessConfig, SecretKeyRef, SecretRef,
+    ServerConfig, ServiceConfig, Shutdown, Violation, compile, config_hash,
     constants::{ADMIN_PORT, API_KEYS_DIR, API_KEYS_FILE, MCP_PORT, SECRETS_DIR},
     render, restart_hash, validate_service,
 };
@@ -22,6 +24,7 @@ use crate::{
     Names, Observed,
     names::{hosts, is_dns_label},
 };
+use environment::Environment;
 use rules::Rules;
 
 /// The most bytes of configuration that a `ConfigMap` is given; the API server takes 1 MiB with everything around it.
@@ -54,8 +57,20 @@ pub struct ValidatedServer {
     pub keys: Keys,
     /// All other secrets that the configuration refers to, as (Secret, key).
     pub secrets: BTreeSet<(String, String)>,
+    /// What the variables of `spec.runtime` set.
+    pub environment: Environment,
+    /// What the service does, those variables included, where they change anything.
+    pub(crate) with_environment: Option<ServiceConfig>,
     /// Seconds between the signal to stop and the kill.
     pub grace_period_seconds: i64,
+}
+
+impl ValidatedServer {
+    /// What the service does, the variables of `spec.runtime` included.
+    #[must_use]
+    pub fn effective(&self) -> &ServiceConfig {
+        self.with_environment.as_ref().unwrap_or(&self.config.service)
+    }
 }
 
 /// Where the API keys come from.
@@ -89,7 +104,7 @@ pub fn validate(server: &McpServer, observed: &Observed) -> Result<ValidatedServ
     let namespace = server.meta().namespace.clone().unwrap_or_else(|| "default".to_owned());
     let names = Names::of(&name);
     let keys = keys(&spec.config, &names);
-    let (config, secrets) = server_config(spec, &name, &namespace, &keys);
+    let (config, secrets) = server_config(spec, &name, &namespace, &keys, observed);
     let rendered = render(&config);
     rules.check(rendered.len() <= MAX_CONFIG_BYTES, "spec.config", || {
         format!(
@@ -98,10 +113,13 @@ pub fn validate(server: &McpServer, observed: &Observed) -> Result<ValidatedServ
             rendered.len()
         )
     });
+    let (environment, with_environment) = rules.environment(spec, &rendered);
     if !rules.violations.is_empty() {
         return Err(rules.violations);
     }
     Ok(ValidatedServer {
+        environment,
+        with_environment,
         grace_period_seconds: grace_period_seconds(&config),
         config_hash: config_hash(&rendered),
         restart_hash: restart_hash(&config),
@@ -139,6 +157,7 @@ fn server_config(
     name: &str,
     namespace: &str,
     keys: &Keys,
+    observed: &Observed,
 ) -> (ServerConfig, BTreeSet<(String, String)>) {
     let mut service = spec.config.clone();
     service.server_name.get_or_insert_with(|| name.to_owned());
@@ -149,7 +168,9 @@ fn server_config(
         }
     };
     let secrets = mount(&mut service);
-    for host in hosts(name, namespace).into_iter().chain(["localhost".to_owned()]) {
+    let outside = spec.service.type_.unwrap_or_default() != ServiceType::ClusterIP;
+    let balanced = outside.then(|| external_hosts(observed)).unwrap_or_default();
+    for host in hosts(name, namespace).into_iter().chain(["localhost".to_owned()]).chain(balanced) {
         if !service.http.allowed_hosts.contains(&host) {
             service.http.allowed_hosts.push(host);
         }
@@ -164,6 +185,9 @@ fn server_config(
         http: HttpProcess {
             address: Some(format!("0.0.0.0:{MCP_PORT}")),
             admin_address: Some(format!("0.0.0.0:{ADMIN_PORT}")),
+            // Nodes and load balancers are addressed by their addresses, which nobody here knows: those of nodes are not the
+            // operator's to read. DNS rebinding, against which hosts are checked, needs a name.
+            address_hosts: outside.then_some(AddressHosts::Allow),
             ..HttpProcess::default()
         },
         shutdown: Shutdown {
@@ -173,6 +197,15 @@ fn server_config(
         ..ProcessConfig::default()
     };
     (ServerConfig { service, process }, secrets)
+}
+
+/// The names and addresses that a load balancer gave the Service.
+pub(crate) fn external_hosts(observed: &Observed) -> Vec<String> {
+    let status = observed.service.as_ref().and_then(|service| service.status.as_ref());
+    let ingress =
+        status.and_then(|status| status.load_balancer.as_ref()).and_then(|given| given.ingress.as_ref());
+    let of = |entry: &LoadBalancerIngress| [entry.hostname.clone(), entry.ip.clone()];
+    ingress.into_iter().flatten().flat_map(of).flatten().filter(|host| !host.is_empty()).collect()
 }
 
 /// Turns every reference to a Secret into the file where the pod mounts it.

@@ -8,14 +8,13 @@ pub mod nudge;
 
 use std::time::Duration;
 
-use mcp_crds::annotations::DESIRED_HASH;
 use mcp_crds::v1alpha1::McpServer;
 use mcp_desired::{Change, ChangeKind, Objects, Observed, Taken, needs_apply};
 
 use self::child::Step;
 use self::key::Key;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 /// Whose children are written.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +78,10 @@ pub async fn apply(
 
     if let Some(service_account) = service_account {
         let step = child::apply(service_account.clone(), &caches.service_accounts, owner, cx).await;
-        pass.ground(&service_account, observed.service_account.as_deref(), step);
+        pass.ground(&service_account, step);
+        if pass.is_over() {
+            return pass.report;
+        }
     }
 
     let mut new_key = false;
@@ -92,7 +94,7 @@ pub async fn apply(
                 new_key = created;
                 before = marked;
                 if created {
-                    pass.wrote("Secret", api_key.name(), pass.missing());
+                    pass.wrote("Secret", api_key.name(), pass.missing(), Vec::new());
                 }
                 pass.report.again = key::look_again(&state, &observed.pods);
             }
@@ -112,6 +114,9 @@ pub async fn apply(
                 pass.failed(error);
             }
         }
+        if pass.is_over() {
+            return pass.report;
+        }
     }
 
     // Not without knowing of the key: the reference to it would be taken out of a ConfigMap that has it.
@@ -124,23 +129,31 @@ pub async fn apply(
         // Two writes of one pass are one change.
         let step =
             step.map(|step| if matches!(step, Step::Taken(_)) { step } else { before.unwrap_or(step) });
-        pass.ground(&config_map, observed.config_map.as_deref(), step);
+        pass.ground(&config_map, step);
         if done && let Some(mark) = cx.nudges.get(owner.uid) {
             nudge::nudge(&observed.pods, &mark, owner, cx).await;
             cx.nudges.forget(owner.uid);
         }
+        if pass.is_over() {
+            return pass.report;
+        }
     }
 
     let step = child::apply(service.clone(), &caches.services, owner, cx).await;
-    pass.child(&service, observed.service.as_deref(), step);
+    pass.child(&service, step);
+    if pass.is_over() {
+        return pass.report;
+    }
 
     // Pods on somebody else's configuration, or under somebody else's identity, would be worse than no pods.
     if pass.grounds {
         let step = child::apply(deployment.clone(), &caches.deployments, owner, cx).await;
-        pass.child(&deployment, observed.deployment.as_deref(), step);
+        pass.child(&deployment, step);
     }
 
     let mut report = pass.report;
+    let contended = cx.reverts.with(owner.uid, |reverts| reverts.again(cx.now()));
+    report.again = [report.again, contended].into_iter().flatten().min();
     if report.taken.is_empty() {
         cx.conflicts.forget(owner.uid);
     } else {
@@ -189,35 +202,20 @@ struct Pass {
 
 impl Pass {
     /// A child that pods stand on.
-    fn ground<K: kube::Resource<DynamicType = ()>>(
-        &mut self,
-        desired: &K,
-        live: Option<&K>,
-        step: Result<Step, Error>,
-    ) {
-        if !matches!(step, Ok(Step::Unchanged | Step::Created | Step::Updated)) {
+    fn ground<K: kube::Resource<DynamicType = ()>>(&mut self, desired: &K, step: Result<Step, Error>) {
+        if matches!(step, Ok(Step::Taken(_)) | Err(_)) {
             self.grounds = false;
         }
-        self.child(desired, live, step);
+        self.child(desired, step);
     }
 
-    fn child<K: kube::Resource<DynamicType = ()>>(
-        &mut self,
-        desired: &K,
-        live: Option<&K>,
-        step: Result<Step, Error>,
-    ) {
+    fn child<K: kube::Resource<DynamicType = ()>>(&mut self, desired: &K, step: Result<Step, Error>) {
         let name = desired.meta().name.as_deref().unwrap_or_default();
         match step {
-            Ok(Step::Unchanged) => {}
-            Ok(Step::Created) => self.wrote(&K::kind(&()), name, self.missing()),
-            Ok(Step::Updated) => {
-                let hash = |object: &K| object.meta().annotations.as_ref()?.get(DESIRED_HASH).cloned();
-                // We wanted the same before, so that somebody else made the difference.
-                let drifted = live.is_some_and(|live| hash(live) == hash(desired));
-                let what = if drifted { ChangeKind::Reverted } else { ChangeKind::Updated };
-                self.wrote(&K::kind(&()), name, what);
-            }
+            Ok(Step::Unchanged | Step::Contended) => {}
+            Ok(Step::Created) => self.wrote(&K::kind(&()), name, self.missing(), Vec::new()),
+            Ok(Step::Updated(fields)) => self.wrote(&K::kind(&()), name, ChangeKind::Updated, fields),
+            Ok(Step::Reverted(fields)) => self.wrote(&K::kind(&()), name, ChangeKind::Reverted, fields),
             Ok(Step::Taken(taken)) => self.report.taken.push(taken),
             Err(error) => self.failed(error),
         }
@@ -228,8 +226,13 @@ impl Pass {
         if self.complete { ChangeKind::Reverted } else { ChangeKind::Created }
     }
 
-    fn wrote(&mut self, kind: &str, name: &str, what: ChangeKind) {
-        self.report.changes.push(Change { kind: kind.to_owned(), name: name.to_owned(), what });
+    fn wrote(&mut self, kind: &str, name: &str, what: ChangeKind, fields: Vec<String>) {
+        self.report.changes.push(Change { kind: kind.to_owned(), name: name.to_owned(), what, fields });
+    }
+
+    /// Whether the namespace is being deleted: every further write would be refused too.
+    fn is_over(&self) -> bool {
+        self.report.failure.as_ref().is_some_and(|failure| failure.reason() == Reason::Terminating)
     }
 
     fn failed(&mut self, error: Error) {

@@ -11,7 +11,7 @@ use mcp_desired::{Names, Observed, Taken};
 use crate::cache::{Cache, Key};
 use crate::context::Context;
 use crate::error::Error;
-use crate::reconcile::complaints;
+use crate::reconcile::{claim, complaints};
 
 /// How long a reconcile waits for the first lists. The others that wait are held by the same cause.
 const FIRST_LISTS: Duration = Duration::from_secs(15);
@@ -41,6 +41,8 @@ pub fn cached(server: &McpServer, cx: &Context, taken: Vec<Taken>) -> Observed {
         taken,
         warnings: complaints::known(uid, cx),
         reports: cx.reports.of(&Key::new(namespace, name)),
+        contentions: cx.reverts.get(uid).map(|reverts| reverts.contentions()).unwrap_or_default(),
+        standby: claim::standby(server, cx),
     }
 }
 

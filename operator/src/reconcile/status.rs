@@ -4,7 +4,7 @@
 //! moment, so that a rollout costs two or three writes and not one for each pod; news that somebody waits for does not wait.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ pub async fn write(
         tell(server, &events(old, old.unwrap_or(&new), changes), &new, verdict, cx);
         return Ok(Some(left));
     }
-    patch(server, &new, cx).await?;
+    patch(server, &new, Precondition::SameResource, cx).await?;
     tell(server, &events(old, &new, changes), &new, verdict, cx);
     Ok(None)
 }
@@ -136,39 +136,62 @@ pub async fn write(
 /// Whether somebody waits for this: a person or a tool for an answer, and not a progress bar for its next step.
 fn is_news(old: Option<&McpServerStatus>, new: &McpServerStatus) -> bool {
     let Some(old) = old else { return true };
-    let state = |status: &McpServerStatus, type_: &str| {
-        status.conditions.iter().find(|condition| condition.type_ == type_).map(|found| found.status.clone())
-    };
-    old.observed_generation != new.observed_generation
-        || [condition::READY, condition::STALLED, condition::PAUSED, condition::DEGRADED]
-            .iter()
-            .any(|type_| state(old, type_) != state(new, type_))
+    old.observed_generation != new.observed_generation || verdicts(old) != verdicts(new)
 }
 
-async fn patch(server: &McpServer, status: &McpServerStatus, cx: &Context) -> Result<(), Error> {
+/// The conditions that are no progress, with their status.
+fn verdicts(status: &McpServerStatus) -> BTreeSet<(&str, &str)> {
+    let progress = [condition::AVAILABLE, condition::RECONCILING];
+    let conditions = status.conditions.iter().map(|found| (found.type_.as_str(), found.status.as_str()));
+    conditions.filter(|(type_, _)| !progress.contains(type_)).collect()
+}
+
+/// What a status write rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// The resource is the same one, not one that was made anew under its name.
+    SameResource,
+    /// Nobody has written the resource since it was read.
+    SameVersion,
+}
+
+/// Writes a status. Returns whether it was written: not when the precondition does not hold any more.
+///
+/// # Errors
+/// The API server refused, or could not be reached.
+pub async fn patch(
+    server: &McpServer,
+    status: &McpServerStatus,
+    precondition: Precondition,
+    cx: &Context,
+) -> Result<Option<McpServer>, Error> {
     let meta = &server.metadata;
     let (namespace, name) =
         (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
     let api = object::api::<McpServer>(cx.client.clone(), Some(namespace));
     // The uid makes the write fail on a resource that was deleted and made anew meanwhile: it is not the one spoken of.
-    let body = json!({
+    let mut body = json!({
         "apiVersion": McpServer::api_version(&()),
         "kind": McpServer::kind(&()),
         "metadata": {"name": name, "namespace": namespace, "uid": meta.uid},
         "status": status,
     });
+    if precondition == Precondition::SameVersion {
+        body["metadata"]["resourceVersion"] = json!(meta.resource_version);
+    }
     #[expect(clippy::disallowed_methods, reason = "this is the one writer of statuses")]
     let written = api.patch_status(name, &params(), &Patch::Apply(body)).await;
     let what = || format!("write the status of McpServer {namespace}/{name}");
     match written.map_err(|error| Error::api(what(), error)) {
         Ok(returned) => {
-            let returned = returned.read().map_err(|unreadable| Error::unreadable(what(), &unreadable))?;
+            let returned: McpServer =
+                returned.read().map_err(|unreadable| Error::unreadable(what(), &unreadable))?;
             cx.metrics.api.writes.with_label_values(&["McpServer", "apply-status"]).inc();
-            cx.statuses.wrote(meta.uid.as_deref().unwrap_or_default(), returned);
-            Ok(())
+            cx.statuses.wrote(meta.uid.as_deref().unwrap_or_default(), returned.clone());
+            Ok(Some(returned))
         }
-        // It is gone, or another one has its name: nobody is left to be told.
-        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+        // It is gone, another one has its name, or it was written meanwhile.
+        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -198,7 +221,8 @@ fn log(kind: EventKind, note: &str, reason: &str, verdict: &Verdict) {
             }
         }
         EventKind::RolledOut | EventKind::Recovered => info!(event = kind.as_str(), reason, "{note}"),
-        EventKind::Created | EventKind::Updated | EventKind::DriftReverted => {}
+        // The writer of children says more of a contention than its event.
+        EventKind::Created | EventKind::Updated | EventKind::DriftReverted | EventKind::Contended => {}
     }
 }
 
@@ -213,6 +237,7 @@ pub fn failed(error: &Error) -> Verdict {
         Reason::Rejected => (desired::Reason::Rejected, "; change the field it names, or the policy"),
         Reason::Conflict
         | Reason::Unavailable
+        | Reason::Terminating
         | Reason::NotSynced
         | Reason::Deadline
         | Reason::Panic

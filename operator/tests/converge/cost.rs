@@ -37,6 +37,7 @@ async fn a_new_resource_costs_one_write_a_child_one_mark_and_at_most_three_of_it
     );
     assert!(statuses.len() <= 3, "{statuses:?}");
     assert_eq!(reads(&requests).len(), 5, "one look for each name that an apply could adopt");
+    assert_eq!(statuses[0], "apply-status mcpservers hello", "the claim comes before the first child");
     assert_eq!(ready(&fake, "hello"), "True/Ready");
     run.stop().await;
 }
@@ -61,7 +62,7 @@ async fn a_settled_resource_costs_nothing_and_neither_does_a_restart() {
     let requests = requests(&fake).await;
     assert!(requests.iter().all(|request| request.verb == "list"), "{requests:?}");
     for (id, object) in &before {
-        if id.0 != "mcpservers" {
+        if id.0 != "mcpservers" && id.0 != "leases" {
             assert_eq!(fake.state().objects.get(id), Some(object), "{id:?}");
         }
     }
@@ -106,5 +107,18 @@ async fn a_changed_configuration_nudges_each_pod_once_and_a_new_key_does_too() {
             "patch pods hello-0"
         ]
     );
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_a_release_costs_two_writes_a_minute() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    fake.state().requests.clear();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let asked = std::mem::take(&mut fake.state().requests);
+    let leases = asked.iter().filter(|request| request.resource == "leases").count();
+    assert!((19..=21).contains(&leases), "{leases} in ten minutes");
     run.stop().await;
 }

@@ -26,9 +26,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Whether it asks for a change; events tell of changes, and do not count.
+    /// Whether it asks for a change; events tell of changes, and do not count. The Lease is the operator's, not the resource's.
     pub(crate) fn is_write(&self) -> bool {
-        !matches!(self.verb, "get" | "list" | "watch" | "trial") && self.resource != "events"
+        !matches!(self.verb, "get" | "list" | "watch" | "trial")
+            && self.resource != "events"
+            && self.resource != "leases"
     }
 }
 
@@ -37,12 +39,16 @@ impl Request {
 pub(crate) enum Fault {
     /// It is refused with this status; nothing was done.
     Refuse(u16),
+    /// The same with this message.
+    RefuseSaying(u16, &'static str),
     /// It is done, but the answer is lost.
     LoseAnswer,
     /// It is done, and the answer takes two seconds.
     Slow,
 }
 
+/// Changes an object on its way into the store.
+type Mutate = Box<dyn FnMut(&Id, &mut Value) + Send>;
 type Decide = Box<dyn FnMut(&Request) -> Option<Fault> + Send>;
 
 /// One change of one object, for watches.
@@ -64,6 +70,7 @@ pub(crate) struct State {
     uids: u64,
     pub(crate) requests: Vec<Request>,
     fault: Option<Decide>,
+    admission: Option<Mutate>,
 }
 
 /// The server. All clones are one.
@@ -94,6 +101,11 @@ impl Fake {
         self.state().fault = Some(Box::new(decide));
     }
 
+    /// A mutating admission webhook, for every write from now on.
+    pub(crate) fn on_admission(&self, mutate: impl FnMut(&Id, &mut Value) + Send + 'static) {
+        self.state().admission = Some(Box::new(mutate));
+    }
+
     pub(crate) fn calm(&self) {
         self.state().fault = None;
     }
@@ -104,10 +116,18 @@ impl Fake {
         state.fault.as_mut().and_then(|fault| fault(request))
     }
 
-    /// The requests since the last call, watches left out: a renewed watch is none.
+    /// The requests since the last call, watches left out: a renewed watch is none. Neither is a renewed Lease.
     pub(crate) fn take_requests(&self) -> Vec<Request> {
         let requests = std::mem::take(&mut self.state().requests);
-        requests.into_iter().filter(|request| request.verb != "watch").collect()
+        requests
+            .into_iter()
+            .filter(|request| request.verb != "watch" && request.resource != "leases")
+            .collect()
+    }
+
+    /// How many requests were made since the last [`Fake::take_requests`], those for Leases left out.
+    pub(crate) fn requests(&self) -> usize {
+        self.state().requests.iter().filter(|request| request.resource != "leases").count()
     }
 
     pub(crate) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
@@ -178,6 +198,12 @@ impl Fake {
             }
             _ => {}
         }
+        let version = body.pointer("/metadata/resourceVersion").cloned();
+        if version.is_some()
+            && live.as_ref().and_then(|live| live.pointer("/metadata/resourceVersion").cloned()) != version
+        {
+            return Err((409, "Conflict", "the object has been modified".to_owned()));
+        }
         let mut body = body;
         let config = if part.is_empty() {
             body.as_object_mut().unwrap().remove("status");
@@ -206,6 +232,21 @@ impl Fake {
         Ok(object)
     }
 
+    pub(crate) fn strategic_patch(&self, id: Id, body: &Value) -> Result<Value, Refused> {
+        let mut state = self.state();
+        let Some(mut object) = state.objects.get(&id).cloned() else {
+            return Err((404, "NotFound", format!("{} not found", id.2)));
+        };
+        if body.pointer("/metadata/uid").is_some_and(|uid| *uid != object["metadata"]["uid"]) {
+            return Err((409, "Conflict", "Precondition failed: UID in precondition".to_owned()));
+        }
+        merge::strategic_patch("", &mut object, body);
+        let object = state.store(id, object);
+        drop(state);
+        self.tell();
+        Ok(object)
+    }
+
     fn tell(&self) {
         let version = self.state().version;
         self.changed.send_replace(version);
@@ -221,6 +262,9 @@ impl State {
     fn store(&mut self, id: Id, mut object: Value) -> Value {
         let before = self.objects.get(&id).cloned();
         defaults(&id, &mut object);
+        if let Some(mutate) = &mut self.admission {
+            mutate(&id, &mut object);
+        }
         if before.as_ref() == Some(&object) {
             return object;
         }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Fault};
-use crate::world::{NAMESPACE, Run, condition, quiet, ready, roll_out, server, set_cel, settled, until};
+use crate::world::{
+    NAMESPACE, Run, condition, quiet, ready, roll_out, server, set_cel, settled, until, writes,
+};
 
 /// What differs between two runs by nature is left out.
 fn comparable(fake: &Fake) -> Vec<Value> {
     let state = fake.state();
-    let objects = state.objects.iter().filter(|(id, _)| id.0 != "events");
+    let objects = state.objects.iter().filter(|(id, _)| id.0 != "events" && id.0 != "leases");
     objects
         .map(|(_, object)| {
             let mut object = object.clone();
@@ -206,5 +208,55 @@ async fn a_failing_resource_is_tried_ever_more_rarely_and_a_success_ends_that() 
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let retried = run.metrics.reconcile.errors.with_label_values(&["Unavailable"]).get();
     assert!(retried >= tries + 2, "the first retry comes after a second again");
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_being_deleted_costs_one_refused_write_and_no_warning() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    for name in ["one", "two", "three"] {
+        settled(&fake, name).await;
+    }
+    let text = "configmaps \"x\" is forbidden: unable to create new content in namespace shop because it is being terminated";
+    fake.on_request(move |request| {
+        (request.is_write() && request.verb == "apply").then_some(Fault::RefuseSaying(403, text))
+    });
+    fake.take_requests();
+    // The namespace's controller deletes what is in it, in an order of its own.
+    for name in ["one", "two", "three"] {
+        for (resource, suffix) in [("configmaps", "-config"), ("services", ""), ("serviceaccounts", "-mcp")] {
+            fake.delete(resource, NAMESPACE, &format!("{name}{suffix}"));
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let refused = writes(&fake.take_requests());
+    // As many as were reconciled at the same time.
+    assert!((1..=3).contains(&refused.len()), "{refused:?}");
+    assert!(refused.iter().all(|write| write.starts_with("apply serviceaccounts")), "{refused:?}");
+    let errors = &run.metrics.reconcile.errors;
+    for reason in ["Terminating", "Unavailable", "Forbidden"] {
+        assert_eq!(errors.with_label_values(&[reason]).get(), 0, "{reason}");
+    }
+    assert_eq!(run.metrics.events.dropped.get(), 0);
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_names_the_field_of_the_resource() {
+    let fake = Fake::new();
+    let text = "Deployment.apps \"hello\" is invalid: spec.template.spec.priorityClassName: Invalid value: \"x\": no such class";
+    fake.on_request(move |request| {
+        (request.resource == "deployments" && request.verb == "apply")
+            .then_some(Fault::RefuseSaying(422, text))
+    });
+    let run = Run::start(&fake);
+    fake.create("mcpservers", server("hello")).unwrap();
+    until("the condition", || ready(&fake, "hello") == "False/Rejected").await;
+    assert_eq!(
+        condition(&fake, "hello", "Ready").unwrap()["message"],
+        "failed to apply Deployment shop/hello: Deployment.apps \"hello\" is invalid: spec.pod.priorityClassName: Invalid value: \
+         \"x\": no such class (HTTP 422); change the field it names, or the policy"
+    );
     run.stop().await;
 }

@@ -40,6 +40,10 @@ impl Fake {
             .headers()
             .get("content-type")
             .is_some_and(|kind| kind.to_str().unwrap().contains("apply-patch"));
+        let strategic = request
+            .headers()
+            .get("content-type")
+            .is_some_and(|kind| kind.to_str().unwrap().contains("strategic-merge-patch"));
         let status = path.subresource == "status";
         let verb = match (request.method().as_str(), path.name.is_empty()) {
             ("GET", true) if query.get("watch").is_some_and(|watch| watch == "true") => "watch",
@@ -66,6 +70,9 @@ impl Fake {
         if let Some(Fault::Refuse(code)) = fault {
             return Ok(refusal(&(code, "Injected", "the test refuses this request".to_owned())));
         }
+        if let Some(Fault::RefuseSaying(code, message)) = fault {
+            return Ok(refusal(&(code, "Injected", message.to_owned())));
+        }
         let id = (path.resource.clone(), path.namespace.clone(), path.name.clone());
         let result = match verb {
             "watch" => return Ok(self.watch(&path, &query)),
@@ -89,6 +96,7 @@ impl Fake {
                 assert_eq!(query.get("fieldValidation").map(String::as_str), Some("Strict"));
                 self.apply(id, "", body)
             }
+            _ if strategic => self.strategic_patch(id, &body),
             _ => self.merge_patch(id, &body),
         };
         if fault == Some(Fault::Slow) {

@@ -103,7 +103,8 @@ async fn a_resource_that_was_never_valid_gets_no_children() {
     never["spec"]["config"]["tools"][0]["cel"] = json!("1 +");
     fake.create("mcpservers", never).unwrap();
     until("Invalid", || ready(&fake, "hello") == "False/Invalid").await;
-    assert_eq!(writes(&requests(&fake).await), ["apply-status mcpservers hello"]);
+    // The claim, and what is wrong.
+    assert_eq!(writes(&requests(&fake).await), ["apply-status mcpservers hello"; 2]);
     for (resource, suffix) in CHILDREN {
         assert_eq!(fake.get(resource, NAMESPACE, &format!("hello{suffix}")), None, "{resource}");
     }

@@ -9,6 +9,7 @@
 )]
 
 mod complaints;
+mod contention;
 mod cost;
 mod fake;
 mod faults;

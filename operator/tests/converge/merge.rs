@@ -79,6 +79,35 @@ pub(crate) fn merge_patch(live: &mut Value, patch: &Value) {
     }
 }
 
+/// Kubernetes' strategic merge patch: as a merge patch, but lists of objects are merged by their key, and `$patch: delete` takes
+/// an entry out.
+pub(crate) fn strategic_patch(name: &str, live: &mut Value, patch: &Value) {
+    match (&mut *live, patch) {
+        (Value::Object(live), Value::Object(patch)) => {
+            for (name, value) in patch {
+                if value.is_null() {
+                    live.remove(name);
+                } else {
+                    strategic_patch(name, live.entry(name.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(patch)) if key(name).is_some() => {
+            let key = key(name).unwrap();
+            for entry in patch {
+                let at = items.iter().position(|item| id(key, item) == id(key, entry));
+                match (at, entry["$patch"] == "delete") {
+                    (Some(at), true) => drop(items.remove(at)),
+                    (None, true) => {}
+                    (Some(at), false) => strategic_patch("", &mut items[at], entry),
+                    (None, false) => items.push(entry.clone()),
+                }
+            }
+        }
+        _ => *live = patch.clone(),
+    }
+}
+
 #[test]
 fn what_the_manager_no_longer_says_goes_and_what_others_said_stays() {
     use serde_json::json;

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::fake::Fake;
 use crate::world::{
-    CHILDREN, NAMESPACE, Run, condition, quiet, reads, ready, requests, roll_out, server, settled, until,
-    writes,
+    CHILDREN, NAMESPACE, Run, condition, events, quiet, reads, ready, requests, roll_out, server, settled,
+    until, writes,
 };
 
 #[tokio::test(start_paused = true)]
@@ -136,5 +136,65 @@ async fn several_namespaces_are_watched_and_no_other() {
         fake.state().requests.iter().all(|request| !request.namespace.is_empty()),
         "nothing cluster-wide is asked for"
     );
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn authentication_cannot_be_switched_off_on_the_deployment() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    let before = fake.get("deployments", NAMESPACE, "hello").unwrap()["spec"].clone();
+    // kubectl set env, a host's network and a container of somebody's own.
+    let edits: [fn(&mut serde_json::Value); 4] = [
+        |pod| pod["containers"][0]["env"] = json!([{"name": "MCP_AUTH_MODE", "value": "Disabled"}]),
+        |pod| pod["hostNetwork"] = json!(true),
+        |pod| pod["containers"].as_array_mut().unwrap().push(json!({"name": "miner", "image": "x"})),
+        |pod| {
+            pod["containers"][0]["image"] = json!("somebody/else");
+            pod["containers"][0]["command"] = json!(["/bin/sh"]);
+        },
+    ];
+    for edit in edits {
+        fake.edit("deployments", NAMESPACE, "hello", |live| edit(&mut live["spec"]["template"]["spec"]));
+        requests(&fake).await;
+        let mut after = fake.get("deployments", NAMESPACE, "hello").unwrap()["spec"].clone();
+        let container = &mut after["template"]["spec"]["containers"][0];
+        if container["env"] == json!([]) {
+            container.as_object_mut().unwrap().remove("env");
+        }
+        assert_eq!(after, before);
+        roll_out(&fake, "hello");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    let told: Vec<_> = events(&fake).into_iter().filter(|event| event.0 == "DriftReverted").collect();
+    let env = "Reverted what was not changed through the McpServer: Deployment hello \
+               (spec.template.spec.containers[mcp-server].env[MCP_AUTH_MODE])";
+    assert!(told.iter().any(|event| event.1 == env), "{told:?}");
+    assert_eq!(told.len(), 4, "{told:?}");
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sidecar_of_a_service_mesh_is_kept_and_named() {
+    let fake = Fake::new();
+    let run = Run::start(&fake);
+    settled(&fake, "hello").await;
+    fake.edit("deployments", NAMESPACE, "hello", |live| {
+        let pod = &mut live["spec"]["template"]["spec"];
+        let proxy = json!({"name": "istio-proxy", "image": "i", "volumeMounts": [{"name": "istio-data", "mountPath": "/d"}]});
+        pod["containers"].as_array_mut().unwrap().push(proxy);
+        pod["volumes"].as_array_mut().unwrap().push(json!({"name": "istio-data", "emptyDir": {}}));
+    });
+    roll_out(&fake, "hello");
+    until("the condition", || condition(&fake, "hello", "Injected").is_some()).await;
+    let injected = condition(&fake, "hello", "Injected").unwrap();
+    assert_eq!(
+        injected["message"],
+        "Deployment hello has sidecars that others injected, and they are kept: istio-proxy"
+    );
+    let written = writes(&requests(&fake).await);
+    assert!(written.iter().all(|write| write.starts_with("apply-status")), "{written:?}");
+    assert_eq!(ready(&fake, "hello"), "True/Ready");
     run.stop().await;
 }

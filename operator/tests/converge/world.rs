@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use mcp_desired::Settings;
 use mcp_operator::events::Events;
+use mcp_operator::holders::Holders;
 use mcp_operator::metrics::Metrics;
 use mcp_operator::operator::{Operator, Running};
 use mcp_operator::readiness::Readiness;
@@ -40,18 +41,29 @@ impl Run {
     }
 
     pub(crate) fn start_asking(fake: &Fake, namespaces: &[&str], ask: &Arc<dyn Ask>) -> Self {
+        Self::start_with(fake, "mcp-system/mcp-operator", namespaces, "example.com/mcp-server:1", ask)
+    }
+
+    /// A release of this name whose pods run this image.
+    pub(crate) fn start_as(fake: &Fake, identity: &str, namespaces: &[&str], image: &str) -> Self {
+        Self::start_with(fake, identity, namespaces, image, &(Arc::new(Nobody) as Arc<dyn Ask>))
+    }
+
+    fn start_with(fake: &Fake, identity: &str, namespaces: &[&str], image: &str, ask: &Arc<dyn Ask>) -> Self {
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
         let metrics = Metrics::register(&Registry::new()).unwrap();
         let (events, publishing) = Events::start(fake.client(), metrics.events.clone());
         let operator = Operator {
             client: fake.client(),
             settings: Settings {
-                runtime_image: "example.com/mcp-server:1".to_owned(),
+                runtime_image: image.to_owned(),
                 runtime_image_pull_policy: "IfNotPresent".to_owned(),
             },
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             events,
+            identity: identity.to_owned(),
+            holders: Arc::new(Holders::new(fake.client(), identity.to_owned())),
             namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
             concurrency: 4,
             ask: Arc::clone(ask),
@@ -103,9 +115,9 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
 /// Waits until no request was made for ten seconds. The time is that of the test.
 pub(crate) async fn quiet(fake: &Fake) {
     loop {
-        let before = fake.state().requests.len();
+        let before = fake.requests();
         tokio::time::sleep(Duration::from_secs(10)).await;
-        if fake.state().requests.len() == before {
+        if fake.requests() == before {
             return;
         }
     }
@@ -187,6 +199,16 @@ pub(crate) fn ready(fake: &Fake, name: &str) -> String {
     condition(fake, name, "Ready").map_or_else(String::new, |ready| {
         format!("{}/{}", ready["status"].as_str().unwrap(), ready["reason"].as_str().unwrap())
     })
+}
+
+/// The events about resources, as (reason, note, count).
+pub(crate) fn events(fake: &Fake) -> Vec<(String, String, u64)> {
+    let state = fake.state();
+    let events = state.objects.iter().filter(|(id, _)| id.0 == "events").map(|(_, event)| {
+        let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        (text("reason"), text("note"), event["series"]["count"].as_u64().unwrap_or(1))
+    });
+    events.collect()
 }
 
 /// A resource that is made, rolled out and settled; the requests up to then are forgotten.

@@ -66,6 +66,19 @@ pub struct HttpProcess {
     /// The most connections held at once, 1 to 1000000. Default: 10000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u32>,
+    /// Whether requests may be addressed to any IP address in place of a host name: Allow or Refuse. DNS rebinding needs a
+    /// name. The operator allows it for Services of type NodePort and LoadBalancer. Default: Refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_hosts: Option<AddressHosts>,
+}
+
+/// Whether requests may be addressed to a bare IP address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum AddressHosts {
+    #[default]
+    Refuse,
+    Allow,
 }
 
 impl HttpProcess {
@@ -82,6 +95,11 @@ impl HttpProcess {
     #[must_use]
     pub fn path(&self) -> &str {
         self.path.as_deref().unwrap_or(constants::MCP_PATH)
+    }
+
+    #[must_use]
+    pub fn address_hosts(&self) -> AddressHosts {
+        self.address_hosts.unwrap_or_default()
     }
 
     #[must_use]

@@ -49,7 +49,7 @@ pub use auth_rules::{ClaimMatch, Rule};
 pub use cache::{Cache, CacheMode, Sharing, Store, ToolCache};
 pub use duration::Duration;
 pub use health::{HealthCheck, HealthChecks};
-pub use http::{Http, HttpProcess};
+pub use http::{AddressHosts, Http, HttpProcess};
 pub use load::{Document, LoadError, Origin, UnknownKey, load};
 pub use logging::{
     LevelNames, LogFile, LogFormat, LogLevel, LoggedArguments, Logging, LoggingProcess, RequestLogMode,

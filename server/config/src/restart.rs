@@ -67,6 +67,8 @@ mod tests {
             admin_address: Some("127.0.0.1:2".into()),
             path: Some("/other".into()),
             max_connections: Some(1),
+            // A reload takes it up.
+            address_hosts: None,
         };
         let Value::Object(fields) = serde_json::to_value(&http).expect("a configuration is JSON") else {
             panic!("a section is an object")

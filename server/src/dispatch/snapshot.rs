@@ -119,7 +119,7 @@ impl Snapshot {
             catalogue.tools.iter().map(|entry| (entry.name.clone(), tool(entry, service))).collect();
         Self {
             cors_headers: cors_headers(tools.values()),
-            gate: Gate::new(&service.http),
+            gate: Gate::new(&service.http, config.process.http.address_hosts()),
             max_body: service.http.max_body().as_usize(),
             limits: Policy::new(&config),
             proxies: Trusted::new(&service.rate_limit.trusted_proxies),

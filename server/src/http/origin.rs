@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri};
-use mcp_server_config::Http;
+use mcp_server_config::{AddressHosts, Http};
 
 use crate::protocol::errors::{Code, Fault};
 
@@ -13,12 +13,14 @@ use crate::protocol::errors::{Code, Fault};
 #[derive(Debug, Default)]
 pub struct Gate {
     hosts: Vec<String>,
+    /// Whether any IP address is an allowed host.
+    addresses: bool,
     origins: Vec<String>,
 }
 
 impl Gate {
     #[must_use]
-    pub fn new(http: &Http) -> Self {
+    pub fn new(http: &Http, addresses: AddressHosts) -> Self {
         let host = |host: &String| {
             let name = host_of(host).unwrap_or(host);
             name.to_ascii_lowercase()
@@ -26,6 +28,7 @@ impl Gate {
         let public = http.public_url.as_deref().and_then(authority_of).and_then(host_of);
         let origin = |origin: &String| without_default_port(&origin.to_ascii_lowercase()).to_owned();
         Self {
+            addresses: addresses == AddressHosts::Allow,
             hosts: http.allowed_hosts.iter().map(host).chain(public.map(str::to_ascii_lowercase)).collect(),
             origins: http.allowed_origins.iter().map(origin).collect(),
         }
@@ -72,7 +75,9 @@ impl Gate {
     }
 
     fn allows_host(&self, host: &str) -> bool {
-        is_loopback(host) || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
+        is_loopback(host)
+            || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
+            || (self.addresses && is_address(host))
     }
 
     fn allows_origin(&self, origin: &str, host: &str) -> bool {
@@ -102,6 +107,10 @@ fn authority_of(url: &str) -> Option<&str> {
     url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest))
 }
 
+fn is_address(host: &str) -> bool {
+    host.parse::<Ipv4Addr>().is_ok() || host.parse::<Ipv6Addr>().is_ok()
+}
+
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
@@ -118,12 +127,17 @@ mod tests {
     use super::*;
 
     fn check(uri: &str, pairs: &[(&'static str, &str)]) -> bool {
-        let gate = Gate::new(&Http {
+        check_with(AddressHosts::Refuse, uri, pairs)
+    }
+
+    fn check_with(addresses: AddressHosts, uri: &str, pairs: &[(&'static str, &str)]) -> bool {
+        let http = Http {
             allowed_hosts: vec!["mcp.example.com".into(), "hello.default.svc".into(), "2001:db8::1".into()],
             allowed_origins: vec!["https://App.example.com:443".into(), "http://dev.example.com:3000".into()],
             public_url: Some("https://public.example.com:8443/mcp".into()),
             ..Http::default()
-        });
+        };
+        let gate = Gate::new(&http, addresses);
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
@@ -168,6 +182,23 @@ mod tests {
         assert!(check("http://LOCALHOST:80/mcp", &[("host", "localhost:8080")]));
         assert!(!check("/mcp", &[("host", "localhost"), ("host", "localhost")]));
         assert!(!check("/mcp", &[("host", "localhost"), ("host", "evil.com")]));
+    }
+
+    #[test]
+    fn any_address_is_a_host_behind_a_node_port_and_no_other_name() {
+        for (host, allowed) in [
+            ("10.0.0.1:30080", true),
+            ("[2001:db8::2]:30080", true),
+            ("mcp.example.com", true),
+            ("evil.example.com", false),
+            ("10.0.0.1.evil.com", false),
+            ("10.0.0", false),
+            ("0x0a000001", false),
+        ] {
+            assert_eq!(check_with(AddressHosts::Allow, "/mcp", &[("host", host)]), allowed, "{host:?}");
+        }
+        let rebound = [("host", "10.0.0.1:30080"), ("origin", "http://evil.example.com")];
+        assert!(!check_with(AddressHosts::Allow, "/mcp", &rebound));
     }
 
     #[test]

@@ -152,7 +152,10 @@ fn what_the_api_server_adds_is_no_difference() {
 fn what_is_not_there_is_missing_and_what_is_old_is_outdated() {
     let (old, new) = (built(json!({})), built(json!({"replicas": 2})));
     assert_eq!(difference(&new.deployment, None), Difference::Missing);
-    assert_eq!(difference(&new.deployment, Some(&old.deployment)), Difference::Outdated);
+    assert_eq!(
+        difference(&new.deployment, Some(&old.deployment)),
+        Difference::Outdated(vec!["spec.replicas".into()])
+    );
     assert_eq!(difference(&new.service, Some(&old.service)), Difference::None);
 }
 
@@ -257,17 +260,131 @@ fn fields_of_others_are_no_difference() {
     live["spec"]["template"]["metadata"]["annotations"]["sidecar.istio.io/status"] = json!("injected");
     live["spec"]["template"]["spec"]["hostAliases"] = json!([{"ip": "10.0.0.1"}]);
     let containers = live["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
-    containers.insert(0, json!({"name": "sidecar", "image": "x"}));
-    containers[1]["env"] = json!([{"name": "INJECTED", "value": "1"}]);
+    containers.insert(0, json!({"name": "istio-proxy", "image": "x", "volumeMounts": [{"name": "istio-data", "mountPath": "/d"}]}));
     containers[1]["ports"].as_array_mut().unwrap().insert(0, json!({"containerPort": 1, "protocol": "TCP"}));
+    let volumes = live["spec"]["template"]["spec"]["volumes"].as_array_mut().unwrap();
+    volumes.push(json!({"name": "istio-data", "emptyDir": {}}));
+    live["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "istio-init", "image": "x"}]);
     let live: Deployment = typed(live);
     assert_eq!(difference(&desired, Some(&live)), Difference::None);
+    assert_eq!(crate::foreign::sidecars(&live), ["istio-init", "istio-proxy"]);
 
     let desired = built(json!({})).service;
     let mut live = server_defaults(&value(&desired));
     live["spec"]["ports"].as_array_mut().unwrap().push(json!({"port": 9090, "protocol": "TCP", "name": "x"}));
     let live: Service = typed(live);
     assert_eq!(difference(&desired, Some(&live)), Difference::None);
+}
+
+/// Edits that change what runs, each with the field that is named and what takes it out again.
+#[test]
+fn what_others_add_to_what_runs_is_a_difference_and_is_taken_out() {
+    const CONTAINER: &str = "spec.template.spec.containers[mcp-server]";
+    let ours = |below: Value| {
+        let mut entry = json!({"name": "mcp-server"});
+        entry.as_object_mut().unwrap().extend(below.as_object().unwrap().clone());
+        json!({"containers": [entry]})
+    };
+    type Edit = fn(&mut Value);
+    let table: Vec<(Edit, String, Value)> = vec![
+        (
+            |pod| pod["containers"][0]["env"] = json!([{"name": "MCP_AUTH_MODE", "value": "Disabled"}]),
+            format!("{CONTAINER}.env[MCP_AUTH_MODE]"),
+            ours(json!({"env": [{"name": "MCP_AUTH_MODE", "$patch": "delete"}]})),
+        ),
+        (
+            |pod| pod["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "x"}}]),
+            format!("{CONTAINER}.envFrom"),
+            ours(json!({"envFrom": null})),
+        ),
+        (
+            |pod| pod["containers"][0]["command"] = json!(["/bin/sh"]),
+            format!("{CONTAINER}.command"),
+            ours(json!({"command": null})),
+        ),
+        (
+            |pod| pod["containers"][0]["securityContext"]["privileged"] = json!(true),
+            format!("{CONTAINER}.securityContext"),
+            ours(json!({"securityContext": {"privileged": null}})),
+        ),
+        (
+            |pod| pod["containers"][0]["securityContext"]["capabilities"]["add"] = json!(["NET_ADMIN"]),
+            format!("{CONTAINER}.securityContext"),
+            ours(json!({"securityContext": {"capabilities": {"add": null}}})),
+        ),
+        (
+            |pod| pod["containers"][0]["volumeMounts"][0]["subPath"] = json!("other"),
+            format!("{CONTAINER}.volumeMounts[/app/config].subPath"),
+            ours(json!({"volumeMounts": [{"mountPath": "/app/config", "subPath": null}]})),
+        ),
+        (
+            |pod| {
+                pod["containers"][0]["volumeMounts"]
+                    .as_array_mut()
+                    .unwrap()
+                    .push(json!({"name": "mcp-tmp", "mountPath": "/x"}));
+            },
+            format!("{CONTAINER}.volumeMounts[/x]"),
+            ours(json!({"volumeMounts": [{"mountPath": "/x", "$patch": "delete"}]})),
+        ),
+        (
+            |pod| pod["containers"][0]["ports"][0]["hostPort"] = json!(8080),
+            format!("{CONTAINER}.ports[8080,TCP].hostPort"),
+            ours(json!({"ports": [{"containerPort": 8080, "protocol": "TCP", "hostPort": null}]})),
+        ),
+        (
+            |pod| pod["containers"].as_array_mut().unwrap().push(json!({"name": "miner", "image": "x"})),
+            "spec.template.spec.containers[miner]".to_owned(),
+            json!({"containers": [{"name": "miner", "$patch": "delete"}]}),
+        ),
+        (
+            |pod| pod["initContainers"] = json!([{"name": "first", "image": "x"}]),
+            "spec.template.spec.initContainers[first]".to_owned(),
+            json!({"initContainers": [{"name": "first", "$patch": "delete"}]}),
+        ),
+        (
+            |pod| pod["hostNetwork"] = json!(true),
+            "spec.template.spec.hostNetwork".to_owned(),
+            json!({"hostNetwork": null}),
+        ),
+        (
+            |pod| pod["hostPID"] = json!(true),
+            "spec.template.spec.hostPID".to_owned(),
+            json!({"hostPID": null}),
+        ),
+        (
+            |pod| pod["hostIPC"] = json!(true),
+            "spec.template.spec.hostIPC".to_owned(),
+            json!({"hostIPC": null}),
+        ),
+        (
+            |pod| pod["securityContext"]["runAsUser"] = json!(0),
+            "spec.template.spec.securityContext".to_owned(),
+            json!({"securityContext": {"runAsUser": null}}),
+        ),
+        (
+            |pod| {
+                pod["volumes"].as_array_mut().unwrap().push(json!({"name": "h", "hostPath": {"path": "/"}}));
+            },
+            "spec.template.spec.volumes[h]".to_owned(),
+            json!({"volumes": [{"name": "h", "$patch": "delete"}]}),
+        ),
+    ];
+    let desired = built(json!({})).deployment;
+    for (edit, field, removal) in table {
+        let mut live = server_defaults(&value(&desired));
+        edit(&mut live["spec"]["template"]["spec"]);
+        let live: Deployment = typed(live);
+        assert_eq!(difference(&desired, Some(&live)), Difference::Drifted(vec![field.clone()]));
+        let patch = crate::foreign::removal(&desired, &live).unwrap();
+        assert_eq!(
+            patch,
+            json!({"metadata": {"uid": "1"}, "spec": {"template": {"spec": removal}}}),
+            "{field}"
+        );
+    }
+    let live: Deployment = typed(server_defaults(&value(&desired)));
+    assert_eq!(crate::foreign::removal(&desired, &live), None);
 }
 
 #[test]

@@ -59,16 +59,24 @@ fn the_note_is_what_the_status_says() {
 }
 
 #[test]
-fn what_was_written_is_told_once_a_kind() {
-    let change = |kind: &str, what| Change { kind: kind.into(), name: "hello".into(), what };
+fn what_was_written_is_told_once_a_kind_with_the_fields() {
+    let change = |kind: &str, what, fields: &[&str]| Change {
+        kind: kind.into(),
+        name: "hello".into(),
+        what,
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+    };
     let same = status("False", Reason::Progressing, "Starting", 1);
     let events = events(
         Some(&same),
         &same,
         &[
-            change("ConfigMap", ChangeKind::Created),
-            change("Deployment", ChangeKind::Created),
-            change("Service", ChangeKind::Reverted),
+            change("ConfigMap", ChangeKind::Created, &[]),
+            change("Deployment", ChangeKind::Created, &[]),
+            change("ConfigMap", ChangeKind::Updated, &["data.production.json"]),
+            change("Deployment", ChangeKind::Updated, &["a", "b", "c", "d", "e"]),
+            change("Service", ChangeKind::Reverted, &[]),
+            change("Deployment", ChangeKind::Reverted, &["spec.replicas"]),
         ],
     );
     let told: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.note.as_str())).collect();
@@ -76,8 +84,43 @@ fn what_was_written_is_told_once_a_kind() {
         told,
         [
             ("Created", "Created ConfigMap hello, Deployment hello"),
-            ("DriftReverted", "Put right what somebody had changed or deleted: Service hello"),
+            (
+                "Updated",
+                "Updated ConfigMap hello (data.production.json), Deployment hello (a, b, c and 2 more)"
+            ),
+            (
+                "DriftReverted",
+                "Reverted what was not changed through the McpServer: Service hello (deleted), Deployment hello (spec.replicas)"
+            ),
         ]
     );
     assert!(super::events(Some(&same), &same, &[]).is_empty());
+}
+
+#[test]
+fn a_rollout_says_what_was_rolled_out() {
+    let mut ready = status("True", Reason::Ready, "Serving 1 tool on 1 pod", 4);
+    ready.observed_generation = Some(4);
+    ready.image = Some("localhost/mcp-server:0.1.0".into());
+    let before = status("False", Reason::Progressing, "Starting", 4);
+    let sentence = "Rolled out generation 4 with image localhost/mcp-server:0.1.0: Serving 1 tool on 1 pod";
+    assert_eq!(told(Some(&before), &ready), [(EventKind::RolledOut, sentence.to_owned())]);
+}
+
+#[test]
+fn a_contention_is_told_once_and_its_end_not() {
+    let contended = |message: Option<&str>| {
+        let mut status = status("False", Reason::Contended, message.unwrap_or_default(), 1);
+        let mut extra = status.conditions[0].clone();
+        extra.type_ = "Contended".into();
+        status.conditions.extend(message.map(|_| extra));
+        status
+    };
+    let one = contended(Some("spec.replicas is changed"));
+    let event = (EventKind::Contended, "spec.replicas is changed".to_owned());
+    let ready = status("True", Reason::Ready, "Serving", 1);
+    assert_eq!(told(Some(&ready), &one), [event]);
+    assert_eq!(told(Some(&one), &one), []);
+    assert_eq!(told(Some(&one), &contended(Some("something else"))).len(), 1);
+    assert_eq!(told(Some(&one), &ready), [(EventKind::Recovered, "Serving".to_owned())]);
 }

@@ -17,15 +17,21 @@ use k8s_openapi::{
     jiff::{RoundMode, Timestamp, TimestampRound, Unit},
 };
 use kube::Resource;
-use mcp_crds::{McpServer, McpServerStatus, annotations, v1alpha1::Condition};
+use mcp_crds::{
+    McpServer, McpServerStatus, annotations,
+    v1alpha1::{Condition, ServiceType},
+};
 use mcp_server_config::Violation;
 
 use crate::{
-    Objects, Observed, Reason, Settings, Taken, ValidatedServer, deployment,
+    ContentionReason, Objects, Observed, Reason, Settings, Taken, ValidatedServer, claim, deployment,
+    foreign::sidecars,
     labels::selector_text,
     last_valid::record_hash,
+    notices::{Notice, TYPES, notices},
     reason::{condition, word},
     service::url,
+    validate::external_hosts,
 };
 use degraded::{Degraded, degraded};
 use rollout::Rollout;
@@ -82,6 +88,8 @@ pub struct Applied {
     pub port: Option<i32>,
     /// Hash of what the `ConfigMap` keeps of the spec; none where it keeps nothing.
     pub last_valid_hash: Option<String>,
+    /// What a person should know, though it works.
+    pub notices: Vec<Notice>,
 }
 
 impl Applied {
@@ -101,6 +109,7 @@ impl Applied {
                 .and_then(|marks| marks.get(annotations::DESIRED_HASH))
                 .cloned()
                 .unwrap_or_default(),
+            notices: notices(server),
         }
     }
 }
@@ -150,7 +159,17 @@ pub fn status(server: &McpServer, observed: &Observed, verdict: &Verdict, now: T
             }
             _ => sentence::summary(&found.message),
         }),
-        conditions: conditions(server, &found, degraded.as_ref(), &rollout, &old, now),
+        operator: old.operator.clone(),
+        standby: observed.standby.clone(),
+        conditions: conditions(
+            server,
+            &found,
+            degraded.as_ref(),
+            &rollout,
+            notes(server, observed, applied, &old),
+            &old,
+            now,
+        ),
     }
 }
 
@@ -206,10 +225,15 @@ fn findings(
             Reason::Invalid,
             sentence::with_serving(sentence::violations(violations), rollout, true),
         ),
-        Verdict::Conflict(taken) => Findings::wrong(
-            Reason::NameConflict,
-            sentence::with_serving(sentence::taken(taken), rollout, true),
-        ),
+        Verdict::Conflict(taken) => {
+            // The Deployment waits for what its pods stand on, and is applied without the rest. A resource that was never
+            // applied has no previous version.
+            let waits = taken.iter().any(|taken| taken.kind != "Service") && old.config_hash.is_some();
+            Findings::wrong(
+                Reason::NameConflict,
+                sentence::with_serving(sentence::taken(taken), rollout, waits),
+            )
+        }
         Verdict::Failed { reason: Reason::Internal, message } => {
             retrying(server, observed, rollout, old, message)
         }
@@ -239,8 +263,25 @@ fn retrying(
 
 /// How far the pods are.
 fn rolled_out(server: &McpServer, observed: &Observed, rollout: &Rollout, old: &McpServerStatus) -> Findings {
+    let unsettled: Vec<_> =
+        observed.contentions.iter().filter(|contended| contended.unsettles_pods()).collect();
+    if !unsettled.is_empty() {
+        // Whichever side wrote last: with the numbers alone, Ready would change each time.
+        let name = server.meta().name.as_deref().unwrap_or_default();
+        let clauses: Vec<_> = unsettled.iter().map(|contended| contended.sentence(name)).collect();
+        return Findings::wrong(Reason::Contended, clauses.join("; "));
+    }
     let tools = server.spec.config.tools.len();
     if rollout.is_complete() {
+        if let Some(message) = waits_for_address(server, observed) {
+            let message = format!("{message}; {}", sentence::serving(tools, rollout));
+            return Findings {
+                ready: "False",
+                reason: Reason::Progressing,
+                message: message.clone(),
+                reconciling: Some((word::WAITING_FOR_ADDRESS, message)),
+            };
+        }
         let (reason, message) = if rollout.wanted == 0 {
             (Reason::ScaledToZero, "Scaled to zero: spec.replicas is 0, so no pod runs".to_owned())
         } else {
@@ -269,11 +310,23 @@ fn rolled_out(server: &McpServer, observed: &Observed, rollout: &Rollout, old: &
     }
 }
 
+/// Why a Service of type LoadBalancer cannot be reached from outside yet.
+fn waits_for_address(server: &McpServer, observed: &Observed) -> Option<String> {
+    let balanced = server.spec.service.type_ == Some(ServiceType::LoadBalancer);
+    let name = server.meta().name.as_deref().unwrap_or_default();
+    (balanced && server.spec.replicas > 0 && external_hosts(observed).is_empty()).then(|| {
+        format!(
+            "Service {name} has no external address yet: the cluster's load balancer gives it; see kubectl describe service {name}"
+        )
+    })
+}
+
 fn conditions(
     server: &McpServer,
     found: &Findings,
     degraded: Option<&Degraded>,
     rollout: &Rollout,
+    notes: Vec<Note>,
     old: &McpServerStatus,
     now: Timestamp,
 ) -> Vec<Condition> {
@@ -302,11 +355,97 @@ fn conditions(
     if let Some(Degraded { reason, message }) = degraded {
         all.push(make(condition::DEGRADED, "True", reason, message));
     }
+    all.extend(notes.into_iter().map(|(type_, reason, message)| make(type_, "True", &reason, &message)));
     if server.spec.paused {
         let message = "spec.paused is true: nothing is written until it is false again";
         all.push(make(condition::PAUSED, "True", word::PAUSED, message));
     }
     all
+}
+
+/// Type, reason and message of a condition that is there only while it is true.
+type Note = (&'static str, String, String);
+
+/// What a person should know beside how far the pods are.
+fn notes(
+    server: &McpServer,
+    observed: &Observed,
+    applied: Option<&Applied>,
+    old: &McpServerStatus,
+) -> Vec<Note> {
+    let mut all: Vec<Note> = match applied {
+        Some(applied) => {
+            let notices = applied.notices.iter();
+            notices
+                .map(|notice| (notice.condition, notice.reason.to_owned(), notice.message.clone()))
+                .collect()
+        }
+        // What runs is what was applied last.
+        None => {
+            let kept = |type_: &&'static str| {
+                let found = old.conditions.iter().find(|condition| condition.type_ == **type_)?;
+                Some((*type_, found.reason.clone(), found.message.clone()))
+            };
+            TYPES.iter().filter_map(|type_| kept(&type_)).collect()
+        }
+    };
+    if let Some(message) = injected(server, observed) {
+        all.push((condition::INJECTED, word::SIDECARS.to_owned(), message));
+    }
+    if let Some((reason, message)) = contended(server, observed, old) {
+        all.push((condition::CONTENDED, reason.as_str().to_owned(), message));
+    }
+    all
+}
+
+/// Message of the condition `Injected`, while the Deployment has sidecars.
+fn injected(server: &McpServer, observed: &Observed) -> Option<String> {
+    let sidecars = observed.deployment.as_deref().map(sidecars).filter(|sidecars| !sidecars.is_empty())?;
+    let name = server.meta().name.as_deref().unwrap_or_default();
+    Some(format!(
+        "Deployment {name} has sidecars that others injected, and they are kept: {}",
+        sidecars.join(", ")
+    ))
+}
+
+/// Reason and message of the condition `Contended`, while a field is contended or another release is on standby.
+fn contended(
+    server: &McpServer,
+    observed: &Observed,
+    old: &McpServerStatus,
+) -> Option<(ContentionReason, String)> {
+    let name = server.meta().name.as_deref().unwrap_or_default();
+    let mut clauses: Vec<_> = observed
+        .contentions
+        .iter()
+        .map(|contention| (contention.reason, contention.sentence(name)))
+        .collect();
+    if let (Some(holder), Some(standby)) = (&old.operator, &observed.standby) {
+        clauses.insert(0, (ContentionReason::SecondOperator, claim::sentence(holder, standby)));
+    }
+    let reason = clauses.first()?.0;
+    let clauses: Vec<_> = clauses.into_iter().map(|(_, clause)| clause).collect();
+    Some((reason, clauses.join("; ")))
+}
+
+/// The status that a release on standby writes: everything but its own condition is the holder's and unchanged.
+#[must_use]
+pub fn standing_back(server: &McpServer, identity: &str, now: Timestamp) -> McpServerStatus {
+    let old = server.status.clone().unwrap_or_default();
+    let observed = Observed { standby: Some(identity.to_owned()), ..Observed::default() };
+    let mut new = McpServerStatus { standby: observed.standby.clone(), ..old.clone() };
+    if let Some((reason, message)) = contended(server, &observed, &old) {
+        new.conditions.retain(|condition| condition.type_ != condition::CONTENDED);
+        new.conditions.push(Condition {
+            type_: condition::CONTENDED.to_owned(),
+            status: "True".to_owned(),
+            reason: reason.as_str().to_owned(),
+            message: sentence::cut(&message),
+            observed_generation: server.meta().generation,
+            last_transition_time: since(&old, condition::CONTENDED, "True", now),
+        });
+    }
+    new
 }
 
 /// When a condition got the status that it has: now, unless it had it before.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Resource;
 use mcp_crds::{McpServer, McpServerStatus};
+use serde_json::Value;
 
 use super::{
     facts::{condition, containers, has_lost_readiness, is_ready, last_line, waiting_reason},
@@ -14,7 +15,7 @@ use super::{
     reference::{Missing, missing_reference},
     rollout::Rollout,
 };
-use crate::{Observed, Reason, Warning, names::CONTAINER};
+use crate::{Observed, Reason, Warning, fields, names::CONTAINER};
 
 /// One thing that is wrong, in a clause that says what, where and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,16 @@ pub(super) fn problems(
     rollout: &Rollout,
     old: &McpServerStatus,
 ) -> Vec<Problem> {
-    let look = Look { server, old, namespace: server.meta().namespace.as_deref().unwrap_or("default") };
+    let deployment = match &rollout.failure {
+        Some(_) => serde_json::to_value(observed.deployment.as_deref()).unwrap_or_default(),
+        None => Value::Null,
+    };
+    let look = Look {
+        server,
+        deployment: &deployment,
+        old,
+        namespace: server.meta().namespace.as_deref().unwrap_or("default"),
+    };
     let mut all: Vec<Problem> = rollout.failure.iter().filter_map(|text| look.refusal(text)).collect();
     // One pod speaks for all that suffer the same.
     let mut by_reason = BTreeMap::new();
@@ -72,6 +82,8 @@ pub(super) fn waiting_for(server: &McpServer, rollout: &Rollout) -> String {
 
 struct Look<'a> {
     server: &'a McpServer,
+    /// The Deployment, as the API server has it.
+    deployment: &'a Value,
     old: &'a McpServerStatus,
     namespace: &'a str,
 }
@@ -89,6 +101,26 @@ impl Look<'_> {
     }
 
     fn refused_for_itself(&self, text: &str) -> Problem {
+        // A quota of some resource makes every container say how much of it is wanted.
+        if let Some((_, missing)) = text.split_once("must specify ") {
+            let missing = missing.split(" for: ").next().unwrap_or(missing);
+            return Problem::new(
+                Reason::Quota,
+                format!(
+                    "a quota of namespace {} asks every pod for {missing}; set it in spec.runtime.resources",
+                    self.namespace
+                ),
+            );
+        }
+        if text.contains(" usage per Container is ") || text.contains(" usage per Pod is ") {
+            return Problem::new(
+                Reason::Quota,
+                format!(
+                    "a limit range of namespace {} does not allow the pods ({text}); change spec.runtime.resources",
+                    self.namespace
+                ),
+            );
+        }
         if text.contains("exceeded quota") {
             return Problem::new(
                 Reason::Quota,
@@ -112,7 +144,10 @@ impl Look<'_> {
         }
         Problem::new(
             Reason::Rejected,
-            format!("the API server refuses the pods ({text}); change the field it names"),
+            format!(
+                "the API server refuses the pods ({}); change the field it names",
+                fields::of_a_pod(self.deployment, text)
+            ),
         )
     }
 

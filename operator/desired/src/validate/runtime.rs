@@ -12,15 +12,6 @@ use crate::{
     quantity,
 };
 
-/// Variables that would move what probes, the Service and the grace period rely on; see `mcp_server_config::env`.
-const TAKEN_VARIABLES: [&str; 5] = [
-    "MCP_HTTP_ADDRESS",
-    "MCP_HTTP_ADMIN_ADDRESS",
-    "MCP_HTTP_PATH",
-    "MCP_SHUTDOWN_DELAY",
-    "MCP_SHUTDOWN_TIMEOUT",
-];
-
 impl Rules {
     pub(super) fn runtime(&mut self, spec: &McpServerSpec) {
         let runtime = &spec.runtime;
@@ -112,11 +103,6 @@ impl Rules {
             legal,
             || at.key("name"),
             || format!("{name:?} is not the name of an environment variable"),
-        );
-        self.check_at(
-            !TAKEN_VARIABLES.contains(&name.as_str()),
-            || at.key("name"),
-            || format!("{name} is the operator's own, since probes and the Service rely on it; see spec.rollout and spec.service"),
         );
         let both =
             variable.value.as_ref().is_some_and(|value| !value.is_empty()) && variable.value_from.is_some();

@@ -258,3 +258,161 @@ fn what_is_told_passes_the_servers_own_check() {
         assert_eq!(mcp_server_config::validate(&valid(spec).config), []);
     }
 }
+
+fn with_env(env: Value, config: Value) -> Value {
+    json!({"runtime": {"env": env}, "config": config})
+}
+
+#[test]
+fn variables_are_held_to_the_rules_of_the_configuration() {
+    let variable = |name: &str, value: &str| json!([{"name": name, "value": value}]);
+    let from = |name: &str| json!([{"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    for (env, config, said) in [
+        (
+            variable("MCP_RATE_LIMIT_MODE", "loud"),
+            json!({}),
+            "spec.runtime.env[0].value: \"loud\" is not one of Enforce, Report, Off",
+        ),
+        (
+            variable("MCP_PERFORMANCE_REQUEST_TIMEOUT", "11m"),
+            json!({}),
+            "spec.runtime.env[0].value: performance.requestTimeout must be from 1ms to 10m",
+        ),
+        (
+            variable("MCP_AUTH_MODE", "Disabled"),
+            json!({"auth": {"mode": "Required"}}),
+            "spec.runtime.env[0].value: MCP_AUTH_MODE contradicts spec.config.auth.mode; remove one of the two",
+        ),
+        (
+            variable("MCP_AUTH_ENABLED", "false"),
+            json!({"auth": {"mode": "Required"}}),
+            "spec.runtime.env[0].value: MCP_AUTH_ENABLED contradicts spec.config.auth.mode; remove one of the two",
+        ),
+        (
+            variable("MCP_HTTP_ALLOWED_HOSTS", "evil.example.com"),
+            json!({}),
+            "spec.runtime.env[0].name: MCP_HTTP_ALLOWED_HOSTS would replace what the operator sets; use spec.config.http.allowedHosts instead",
+        ),
+        (
+            variable("MCP_AUTH_API_KEYS_FILE", "/tmp/keys.json"),
+            json!({}),
+            "spec.runtime.env[0].name: MCP_AUTH_API_KEYS_FILE would replace what the operator sets; use spec.config.auth.apiKeys.secretKeyRef instead",
+        ),
+        (
+            from("MCP_AUTH_MODE"),
+            json!({}),
+            "spec.runtime.env[0].valueFrom: MCP_AUTH_MODE changes auth.mode, and what it is taken from cannot be checked; set spec.config.auth.mode instead",
+        ),
+    ] {
+        assert_eq!(refusals(with_env(env.clone(), config)), [said], "{env}");
+    }
+    for (env, config) in [
+        (variable("MCP_LOG_LEVEL", "debug"), json!({})),
+        (variable("MCP_LOG_LEVEL", "debug"), json!({"logging": {"level": "Debug"}})),
+        (variable("MCP_AUTH_MODE", ""), json!({"auth": {"mode": "Required"}})),
+        (from("MCP_API_KEY"), json!({})),
+        (from("MCP_LOG_LEVEL"), json!({})),
+        (variable("TEAM", "a"), json!({})),
+    ] {
+        assert_eq!(refusals(with_env(env.clone(), config)), Vec::<String>::new(), "{env}");
+    }
+}
+
+#[test]
+fn what_comes_from_elsewhere_cannot_switch_authentication_off() {
+    let spec = json!({
+        "runtime": {"envFrom": [{"configMapRef": {"name": "settings"}}], "env": [{"name": "MCP_LOG_LEVEL", "value": "debug"}]},
+        "config": {"performance": {"maxConcurrentRequests": 5}},
+    });
+    let server = valid(spec);
+    let container = &crate::objects(&server, &crate::fixtures::settings())
+        .deployment
+        .spec
+        .unwrap()
+        .template
+        .spec
+        .unwrap();
+    let env = container.containers[0].env.as_ref().unwrap();
+    let value = |name: &str| {
+        env.iter().find(|variable| variable.name == name).map(|variable| variable.value.as_deref())
+    };
+    for shut_out in [
+        "MCP_AUTH_MODE",
+        "MCP_AUTH_ENABLED",
+        "MCP_API_KEY",
+        "MCP_HTTP_ADDRESS",
+        "MCP_HTTP_ALLOWED_HOSTS",
+        "MCP_HTTP_ALLOWED_ORIGINS",
+        "MCP_PERFORMANCE_MAX_CONCURRENT_REQUESTS",
+    ] {
+        assert_eq!(value(shut_out), Some(None), "{shut_out}");
+    }
+    assert_eq!(value("MCP_LOG_LEVEL"), Some(Some("debug")));
+    assert_eq!(
+        value("MCP_RATE_LIMIT_BURST"),
+        None,
+        "a variable that contradicts nothing may come from there"
+    );
+    // An empty variable counts as not set.
+    let empty = env
+        .iter()
+        .filter(|variable| variable.value.is_none())
+        .map(|variable| (variable.name.clone(), String::new()));
+    assert_eq!(mcp_server_config::env::overlay(empty).unwrap().value, json!({}));
+    assert!(valid(json!({})).environment.shut_out.is_empty());
+}
+
+#[test]
+fn what_weakens_security_and_what_variables_set_is_shown() {
+    let shown = |spec: Value| -> Vec<(&'static str, &'static str, String)> {
+        let all = crate::notices::notices(&valid(spec));
+        all.into_iter().map(|notice| (notice.condition, notice.reason, notice.message)).collect()
+    };
+    assert!(shown(json!({})).is_empty());
+    for spec in [
+        json!({"config": {"auth": {"mode": "Disabled"}}}),
+        json!({"runtime": {"env": [{"name": "MCP_AUTH_MODE", "value": "Disabled"}]}}),
+    ] {
+        let all = shown(spec);
+        assert_eq!((all[0].0, all[0].1), ("InsecureSettings", "AuthenticationDisabled"));
+        assert!(all[0].2.contains("anyone who reaches the Service can call every tool"), "{}", all[0].2);
+    }
+    let all = shown(
+        json!({"config": {"auth": {"mode": "Optional"}, "logging": {"requests": {"arguments": "Full"}}}}),
+    );
+    assert_eq!((all.len(), all[0].1), (1, "AuthenticationOptional"));
+    assert!(all[0].2.contains("logging.requests.arguments is Full"), "{}", all[0].2);
+    let all = shown(json!({"runtime": {"env": [{"name": "MCP_LOG_LEVEL", "value": "debug"}]}}));
+    let sentence = "spec.runtime.env sets logging.level (MCP_LOG_LEVEL)".to_owned();
+    assert_eq!(all, [("EnvironmentSettings", "Environment", sentence)]);
+}
+
+#[test]
+fn a_load_balancer_s_names_are_allowed_hosts_and_so_is_any_address_of_a_node() {
+    let balanced = std::sync::Arc::new(
+        serde_json::from_value(json!({"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}, {"ip": "203.0.113.7"}]}}}))
+            .unwrap(),
+    );
+    let observed = Observed { service: Some(balanced), ..Observed::default() };
+    let config =
+        |type_: &str| validate(&server(json!({"service": {"type": type_}})), &observed).unwrap().config;
+    let balanced = config("LoadBalancer");
+    let hosts = &balanced.service.http.allowed_hosts;
+    assert!(
+        hosts.contains(&"lb.example.com".to_owned()) && hosts.contains(&"203.0.113.7".to_owned()),
+        "{hosts:?}"
+    );
+    assert_eq!(config("NodePort").process.http.address_hosts(), AddressHosts::Allow);
+    assert_eq!(config("ClusterIP").process.http.address_hosts(), AddressHosts::Refuse);
+    assert!(!config("ClusterIP").service.http.allowed_hosts.contains(&"lb.example.com".to_owned()));
+}
+
+#[test]
+fn children_carry_the_version_of_the_program_unless_the_resource_has_one() {
+    let label = |spec: Value| {
+        let objects = crate::fixtures::built(spec);
+        objects.service.metadata.labels.unwrap()["app.kubernetes.io/version"].clone()
+    };
+    assert_eq!(label(json!({})), env!("CARGO_PKG_VERSION"));
+    assert_eq!(label(json!({"config": {"serverVersion": "2.3.4"}})), "2.3.4");
+}

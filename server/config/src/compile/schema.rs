@@ -44,7 +44,7 @@ pub(super) fn compile(schema: &Map<String, Value>, path: &Path) -> Result<Option
     for error in meta.iter_errors(&root).take(MAX_VIOLATIONS) {
         violations.push(Violation {
             path: below(path, &root, error.instance_path().as_str()),
-            message: format!("is not {name}: {}; correct it", error.masked()),
+            message: not_a_schema(&error, name),
         });
     }
     if violations.is_empty() {
@@ -72,6 +72,24 @@ fn draft(schema: &Map<String, Value>) -> Option<(Draft, &'static str)> {
     let uri = dialect.as_str()?.trim_end_matches('#');
     let uri = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://"))?;
     DRAFTS.iter().find(|(_, known, _)| *known == uri).map(|(draft, _, name)| (*draft, *name))
+}
+
+/// The types of JSON Schema (2020-12, validation, section 6.1.1).
+const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+
+/// Why a schema is not one of this draft. Values are not quoted. The library's text about alternatives speaks of the schema of
+/// schemas, which no user wrote.
+fn not_a_schema(error: &jsonschema::ValidationError<'_>, draft: &str) -> String {
+    let keyword = error.instance_path().as_str().rsplit('/').find(|step| step.parse::<usize>().is_err());
+    let alternatives =
+        matches!(error.kind(), ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. });
+    if keyword == Some("type") && (alternatives || matches!(error.kind(), ValidationErrorKind::Enum { .. })) {
+        return format!("is not a type; write one of {}, or a list of them", TYPES.join(", "));
+    }
+    if alternatives {
+        return format!("is not {draft}: the value does not fit here; correct it");
+    }
+    format!("is not {draft}: {}; correct it", error.masked())
 }
 
 /// What only the compiler of schemas finds.

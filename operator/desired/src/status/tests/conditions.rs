@@ -64,3 +64,59 @@ fn reasons_are_words_that_read_back() {
     }
     assert_eq!(Reason::parse("Else"), None);
 }
+
+fn contention(kind: &str, field: &str, reason: crate::ContentionReason) -> crate::Contention {
+    crate::Contention {
+        reason,
+        kind: kind.into(),
+        name: "hello".into(),
+        field: field.into(),
+        manager: Some("hpa".into()),
+    }
+}
+
+#[test]
+fn a_contention_about_what_runs_holds_ready_down_and_any_other_does_not() {
+    use crate::ContentionReason::{AdmissionWebhook, Autoscaler, FieldManager};
+    for (kind, field, reason, ready) in [
+        ("Deployment", "spec.replicas", Autoscaler, ("False", "Contended")),
+        (
+            "Deployment",
+            "spec.template.spec.containers[mcp-server].image",
+            AdmissionWebhook,
+            ("True", "Ready"),
+        ),
+        ("Deployment", "metadata.labels.team", FieldManager, ("True", "Ready")),
+        ("Service", "spec.ports", FieldManager, ("True", "Ready")),
+    ] {
+        let observed = Observed {
+            deployment: Some(deployment(json!({}), complete(1))),
+            contentions: vec![contention(kind, field, reason)],
+            ..Observed::default()
+        };
+        let status = status(&server(json!({})), &observed, &applied(json!({})), time("2026-01-01T00:00:00Z"));
+        let (is, why, _) = shown(&status, "Ready").unwrap();
+        assert_eq!((is, why), ready, "{kind} {field}");
+        assert_eq!(shown(&status, "Contended").unwrap().1, reason.as_str());
+    }
+}
+
+#[test]
+fn a_release_on_standby_changes_nothing_but_the_condition() {
+    let mut server = server(json!({}));
+    let mut holder = after(json!({}), complete(1), vec![]);
+    holder.operator = Some("mcp-system/mcp-operator".into());
+    server.status = Some(holder.clone());
+    let shown_back = standing_back(&server, "team-a/mcp", time("2026-01-01T00:00:00Z"));
+    assert_eq!(shown_back.standby.as_deref(), Some("team-a/mcp"));
+    assert_eq!(shown_back.conditions[..holder.conditions.len()], holder.conditions);
+    assert_eq!(shown(&shown_back, "Contended").unwrap().1, "SecondOperator");
+    // The holder comes to the same status, and so writes nothing.
+    server.status = Some(shown_back.clone());
+    let observed = Observed {
+        deployment: Some(deployment(json!({}), complete(1))),
+        standby: Some("team-a/mcp".into()),
+        ..Observed::default()
+    };
+    assert_eq!(status(&server, &observed, &applied(json!({})), time("2026-01-01T01:00:00Z")), shown_back);
+}

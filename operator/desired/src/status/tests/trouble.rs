@@ -156,6 +156,21 @@ fn why_no_pod_can_be_made() {
             "namespace shop does not allow the pods (violates PodSecurity \"restricted:latest\": seccompProfile); change spec.pod, spec.volumes or the namespace's policy",
         ),
         (
+            "pods \"hello-6d5f-x2b\" is forbidden: failed quota: small: must specify limits.cpu for: mcp-server",
+            "Quota",
+            "a quota of namespace shop asks every pod for limits.cpu; set it in spec.runtime.resources",
+        ),
+        (
+            "pods \"hello-6d5f-x2b\" is forbidden: maximum memory usage per Container is 128Mi, but limit is 256Mi",
+            "Quota",
+            "a limit range of namespace shop does not allow the pods (maximum memory usage per Container is 128Mi, but limit is 256Mi); change spec.runtime.resources",
+        ),
+        (
+            "Pod \"hello-6d5f-x2b\" is invalid: spec.containers[0].resources.limits[x]: Invalid value",
+            "Rejected",
+            "the API server refuses the pods (Pod \"hello-6d5f-x2b\" is invalid: spec.runtime.resources.limits[x]: Invalid value); change the field it names",
+        ),
+        (
             "admission webhook \"x\" denied the request: no",
             "Rejected",
             "the API server refuses the pods (admission webhook \"x\" denied the request: no); change the field it names",

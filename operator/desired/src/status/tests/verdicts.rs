@@ -95,3 +95,20 @@ fn paused() {
     );
     assert_eq!(shown(&waiting, "Reconciling"), None);
 }
+
+#[test]
+fn a_new_resource_whose_service_is_taken_speaks_of_no_previous_version() {
+    let taken = |kind: &str| {
+        let taken =
+            Taken { kind: kind.into(), name: "hello".into(), reason: "not owned by any controller".into() };
+        Verdict::Conflict(vec![taken])
+    };
+    let status = said(&taken("Service"), complete(1), None);
+    let message = shown(&status, "Ready").unwrap().2.to_owned();
+    assert!(message.ends_with("give this McpServer another name; 1 of 1 pod ready"), "{message}");
+    // Where the Deployment had to wait, what serves is from before.
+    let before = after(json!({}), complete(1), vec![]);
+    let status = said(&taken("ConfigMap"), complete(1), Some(before));
+    let message = shown(&status, "Ready").unwrap().2.to_owned();
+    assert!(message.ends_with("1 pod of the previous version keeps serving"), "{message}");
+}

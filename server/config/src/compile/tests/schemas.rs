@@ -34,7 +34,7 @@ fn broken_schemas_are_refused_with_path_and_reason() {
         (json!({"type": ["object"]}), "tools[0].inputSchema.type: must be \"object\""),
         (
             json!({"type": "object", "properties": {"x": {"type": "strng"}}}),
-            "tools[0].inputSchema.properties.x.type: is not JSON Schema 2020-12: value is",
+            "tools[0].inputSchema.properties.x.type: is not a type; write one of array, boolean, integer, null, number, object, string, or a list of them",
         ),
         (
             json!({"type": "object", "properties": {"x": {"maxLength": -1}}}),
