@@ -59,7 +59,8 @@ class Upstream:
 
 
 def config(keys, port):
-    """The defaults, but for the time that a call may take, and for wrong keys: all clients share one address here."""
+    """The defaults, but for the time that a call may take and how many there may be, and for wrong keys: all clients share
+    one address here."""
     text = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
     wait = {
         "type": "object",
@@ -70,7 +71,8 @@ def config(keys, port):
     return {
         "serverName": "matrix",
         "auth": {"apiKeys": {"file": str(keys)}, "maxFailuresPerMinute": 1000},
-        "performance": {"requestTimeout": "3m"},
+        # All long calls are under way at once.
+        "performance": {"requestTimeout": "3m", "connectionPoolSize": 100},
         "tools": [
             {"name": "echo", "description": "Repeats a text.", "inputSchema": text, "text": "{{args.text}}"},
             {"name": "wait", "description": "Takes its time.", "inputSchema": wait, "http": {"url": url}},

@@ -118,7 +118,7 @@ fn the_environment_lies_over_the_file() {
     assert_eq!(document.config.service.performance.request_timeout().to_string(), "9s");
     assert_eq!(document.notes, ["the environment variable MCP_TYPO means nothing here; is it misspelt?"]);
     let error = load(&origin, [("MCP_LOG_LEVEL".to_owned(), "x".to_owned())]).unwrap_err().to_string();
-    assert!(error.starts_with("environment: MCP_LOG_LEVEL: is not one of"), "{error}");
+    assert!(error.starts_with("environment: MCP_LOG_LEVEL: is not a log level"), "{error}");
 }
 
 #[test]

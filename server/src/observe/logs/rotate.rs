@@ -120,7 +120,7 @@ impl RotatingFile {
                 return Ok(());
             }
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             // Perhaps it is there: nothing is known.
             Err(_) => return Ok(()),
         }
