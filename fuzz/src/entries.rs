@@ -21,7 +21,9 @@ use mcp_server::observe::metrics::Metrics;
 use mcp_server::protocol::headers as mirrors;
 use mcp_server_config::compile::compile;
 use mcp_server_config::rate_limit::RateLimitMode;
-use mcp_server_config::{AuthMode, OAuth2, Origin, ServerConfig, Tool, load, render as rendered, validate};
+use mcp_server_config::{
+    AddressHosts, AuthMode, OAuth2, Origin, ServerConfig, Tool, load, render as rendered, validate,
+};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -129,7 +131,8 @@ pub fn headers(data: &[u8]) {
     // Refusals are as good as anything else, as long as there is no panic.
     let _known = mirrors::version(&map).is_ok();
     let _fits = negotiate::check(&map).is_ok();
-    let gate = Gate::new(&config_of(r#"{"http": {"allowedHosts": ["mcp.example.com"]}}"#).service.http);
+    let config = config_of(r#"{"http": {"allowedHosts": ["mcp.example.com"]}}"#);
+    let gate = Gate::new(&config.service.http, AddressHosts::Refuse);
     if gate.check(&http::Uri::from_static("/mcp"), &map).is_ok() {
         let host =
             map.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_ascii_lowercase();

@@ -69,7 +69,7 @@ async fn guarded(server: &McpServer, cx: &Context) -> Result<Action, Error> {
     if cx.ending.holds(&namespace) {
         return Ok(Action::requeue(ending::LOOK_AGAIN));
     }
-    let (label, done) = match bounded(DEADLINE, claim::settle(server, cx)).await {
+    let (label, done) = match bounded(DEADLINE, Box::pin(claim::settle(server, cx))).await {
         Ok(Stand::Manage(server)) => managed(&server, cx).await,
         Ok(Stand::Back(wait)) => ("standby", Ok(Some(wait))),
         Err(error) => ("error", Err(error)),

@@ -78,7 +78,7 @@ pub async fn reconcile(server: &McpServer, cx: &Context) -> Result<Outcome, Erro
     }
     let applied = Applied::of(&validated, &cx.settings, &wanted);
     let Report { changes, taken, failure, again } =
-        apply(wanted, &validated.config_hash, &observed, &Owner::of(server), cx).await;
+        Box::pin(apply(wanted, &validated.config_hash, &observed, &Owner::of(server), cx)).await;
     let (verdict, look_again) = match (&failure, taken.is_empty()) {
         (Some(failure), _) => (status::failed(failure), None),
         (None, true) => (Verdict::Applied(applied.clone()), complaints::look(server, cx).await),

@@ -91,7 +91,7 @@ fn parse(text: &str) -> Result<Vec<McpServer>, String> {
     let objects: Vec<Object> = if text.trim_start().starts_with('{') {
         vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
     } else {
-        serde_saphyr::from_multiple(text).map_err(yaml_complaint)?
+        serde_saphyr::from_multiple(text).map_err(|error| yaml_complaint(&error))?
     };
     if objects.is_empty() {
         return Err("it holds no resource".to_owned());

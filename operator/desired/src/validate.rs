@@ -169,7 +169,7 @@ fn server_config(
     };
     let secrets = mount(&mut service);
     let outside = spec.service.type_.unwrap_or_default() != ServiceType::ClusterIP;
-    let balanced = outside.then(|| external_hosts(observed)).unwrap_or_default();
+    let balanced = if outside { external_hosts(observed) } else { Vec::new() };
     for host in hosts(name, namespace).into_iter().chain(["localhost".to_owned()]).chain(balanced) {
         if !service.http.allowed_hosts.contains(&host) {
             service.http.allowed_hosts.push(host);

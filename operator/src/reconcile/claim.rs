@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub enum Stand<'a> {
     /// It manages it.
-    Manage(Cow<'a, McpServer>),
+    Manage(Box<Cow<'a, McpServer>>),
     /// It leaves it alone, and looks again after this time.
     Back(Duration),
 }
@@ -38,7 +38,7 @@ pub async fn settle<'a>(server: Cow<'a, McpServer>, cx: &Context) -> Result<Stan
             if let Some(standby) = server.status.as_ref().and_then(|status| status.standby.as_deref()) {
                 cx.holders.liveness(standby).await;
             }
-            Ok(Stand::Manage(server))
+            Ok(Stand::Manage(Box::new(server)))
         }
         Claim::Free => take(&server, cx).await,
         Claim::Held(holder) => {
@@ -56,7 +56,7 @@ pub async fn settle<'a>(server: Cow<'a, McpServer>, cx: &Context) -> Result<Stan
 async fn take<'a>(server: &McpServer, cx: &Context) -> Result<Stand<'a>, Error> {
     // Two releases may come at once: the version decides, and the one that is too late reads whose it is.
     let taken = patch(server, &claimed(server, &cx.identity), Precondition::SameVersion, cx).await?;
-    Ok(taken.map_or(Stand::Back(SOON), |taken| Stand::Manage(Cow::Owned(taken))))
+    Ok(taken.map_or(Stand::Back(SOON), |taken| Stand::Manage(Box::new(Cow::Owned(taken)))))
 }
 
 /// Says so on the resource, once, and in one event.

@@ -153,7 +153,7 @@ pub fn load(
     let process = typed::read::<ProcessConfig>(&value);
     wrong.extend(service.wrong.iter().chain(&process.wrong).cloned());
     let unknown = unknown_to_both(&service.unknown, &process.unknown);
-    let unknown: Vec<_> = unknown.into_iter().map(|path| source.unknown_key(path)).collect();
+    let unknown: Vec<_> = unknown.into_iter().map(|path| source.unknown_key(&path)).collect();
     let as_written = |violation: Violation| Violation {
         path: process.as_written(service.as_written(violation.path)),
         message: violation.message,

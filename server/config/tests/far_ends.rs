@@ -1,5 +1,6 @@
 //! The bounds that the documentation of a setting names are the bounds that are in force: both ends are accepted, and what
 //! lies beyond them is refused.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
 //! Words that readers of YAML 1.1 take for something else.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use mcp_server_config::convert::to_resource;
 use mcp_server_config::{Origin, load, render_yaml};

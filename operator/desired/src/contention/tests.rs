@@ -121,7 +121,7 @@ fn a_contention_ends_a_minute_after_the_last_change() {
     assert_eq!((memory.contentions().len(), memory.again(seconds(63))), (0, None));
 }
 
-fn entry(manager: &str, subresource: &str, fields: Value) -> ManagedFieldsEntry {
+fn entry(manager: &str, subresource: &str, fields: &Value) -> ManagedFieldsEntry {
     let entry = json!({
         "manager": manager, "operation": "Update", "subresource": subresource, "fieldsV1": fields,
         "time": "2026-01-01T00:00:00Z",
@@ -143,54 +143,54 @@ fn the_other_writer_is_named_with_the_next_step() {
             "spec.replicas",
             false,
             vec![
-                entry("mcp-operator", "", json!({"f:spec": {"f:paused": {}}})),
-                entry("kube-controller-manager", "scale", replicas()),
+                entry("mcp-operator", "", &json!({"f:spec": {"f:paused": {}}})),
+                entry("kube-controller-manager", "scale", &replicas()),
             ],
             "spec.replicas of Deployment hello-1 is changed by kube-controller-manager after each revert; point the autoscaler at McpServer/hello",
         ),
         (
             "spec.replicas",
             false,
-            vec![entry("kubectl", "scale", replicas())],
+            vec![entry("kubectl", "scale", &replicas())],
             "spec.replicas of Deployment hello-1 is changed by kubectl after each revert; stop kubectl, or make the change in McpServer/hello",
         ),
         (
             "spec.template.spec.containers[mcp-server].image",
             false,
-            vec![entry("mcp-operator", "", server()), entry("keel", "", server())],
+            vec![entry("mcp-operator", "", &server()), entry("keel", "", &server())],
             "spec.template.spec.containers[mcp-server].image of Deployment hello-1 is changed by keel after each revert; stop keel, or make the change in McpServer/hello",
         ),
         (
             "spec.template.spec.containers[mcp-server].args[0]",
             false,
-            vec![entry("keel", "", server())],
+            vec![entry("keel", "", &server())],
             "spec.template.spec.containers[mcp-server].args[0] of Deployment hello-1 is changed by keel after each revert; stop keel, or make the change in McpServer/hello",
         ),
         (
             "spec.template.spec.containers[mcp-server].ports[8080,TCP].hostPort",
             false,
-            vec![entry("x", "", server())],
+            vec![entry("x", "", &server())],
             "spec.template.spec.containers[mcp-server].ports[8080,TCP].hostPort of Deployment hello-1 is changed by x after each revert; stop x, or make the change in McpServer/hello",
         ),
         (
             "metadata.annotations.example.com/note.x",
             false,
             vec![
-                entry("x", "", note()),
-                entry("y", "", json!({"f:metadata": {"f:annotations": {"f:example.com/note": {}}}})),
+                entry("x", "", &note()),
+                entry("y", "", &json!({"f:metadata": {"f:annotations": {"f:example.com/note": {}}}})),
             ],
             "metadata.annotations.example.com/note.x of Deployment hello-1 is changed by x after each revert; stop x, or make the change in McpServer/hello",
         ),
         (
             "spec.replicas",
             false,
-            vec![entry("mcp-operator", "", replicas())],
+            vec![entry("mcp-operator", "", &replicas())],
             "spec.replicas of Deployment hello-1 is written by another mcp-operator too; uninstall one of them, or let each watch other namespaces (watchNamespaces)",
         ),
         (
             "spec.replicas",
             true,
-            vec![entry("mcp-operator", "", replicas())],
+            vec![entry("mcp-operator", "", &replicas())],
             "spec.replicas of Deployment hello-1 is stored with another value than the operator applies; exempt it from the admission webhook or policy that changes it, or set the same value in McpServer/hello",
         ),
         (

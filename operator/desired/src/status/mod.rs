@@ -382,11 +382,11 @@ fn notes(
         }
         // What runs is what was applied last.
         None => {
-            let kept = |type_: &&'static str| {
-                let found = old.conditions.iter().find(|condition| condition.type_ == **type_)?;
-                Some((*type_, found.reason.clone(), found.message.clone()))
+            let kept = |type_: &'static str| {
+                let found = old.conditions.iter().find(|condition| condition.type_ == type_)?;
+                Some((type_, found.reason.clone(), found.message.clone()))
             };
-            TYPES.iter().filter_map(|type_| kept(&type_)).collect()
+            TYPES.iter().filter_map(|type_| kept(type_)).collect()
         }
     };
     if let Some(message) = injected(server, observed) {

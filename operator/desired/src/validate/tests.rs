@@ -259,7 +259,7 @@ fn what_is_told_passes_the_servers_own_check() {
     }
 }
 
-fn with_env(env: Value, config: Value) -> Value {
+fn with_env(env: &Value, config: &Value) -> Value {
     json!({"runtime": {"env": env}, "config": config})
 }
 
@@ -304,7 +304,7 @@ fn variables_are_held_to_the_rules_of_the_configuration() {
             "spec.runtime.env[0].valueFrom: MCP_AUTH_MODE changes auth.mode, and what it is taken from cannot be checked; set spec.config.auth.mode instead",
         ),
     ] {
-        assert_eq!(refusals(with_env(env.clone(), config)), [said], "{env}");
+        assert_eq!(refusals(with_env(&env, &config)), [said], "{env}");
     }
     for (env, config) in [
         (variable("MCP_LOG_LEVEL", "debug"), json!({})),
@@ -314,7 +314,7 @@ fn variables_are_held_to_the_rules_of_the_configuration() {
         (from("MCP_LOG_LEVEL"), json!({})),
         (variable("TEAM", "a"), json!({})),
     ] {
-        assert_eq!(refusals(with_env(env.clone(), config)), Vec::<String>::new(), "{env}");
+        assert_eq!(refusals(with_env(&env, &config)), Vec::<String>::new(), "{env}");
     }
 }
 

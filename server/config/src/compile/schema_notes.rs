@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    fn of(schema: Value) -> Vec<String> {
+    fn of(schema: &Value) -> Vec<String> {
         let mut found = Vec::new();
         notes(schema.as_object().unwrap(), &Path::of("s"), &mut found);
         found.iter().map(ToString::to_string).collect()
@@ -121,7 +121,7 @@ mod tests {
             "list": {"type": "array", "items": {"anyOf": [{"type": "string", "const": 5}]}}
         }});
         assert_eq!(
-            of(schema),
+            of(&schema),
             [
                 "s.properties.list.items.anyOf[0].const: is a number, and the type is string: no argument can be both; put it in quotes",
                 "s.properties.state.enum[0]: is true or false, and the type is string: no argument can be both; put the word in quotes, for YAML reads y, n, yes, no, on and off without them as true and false",
@@ -139,6 +139,6 @@ mod tests {
             "d": {"enum": [true, "x"], "default": 5},
             "e": {"type": "object", "default": {"type": "string", "default": 5}}
         }});
-        assert_eq!(of(schema), [""; 0]);
+        assert_eq!(of(&schema), [""; 0]);
     }
 }

@@ -128,16 +128,16 @@ impl Source {
         tree.map(|tree| bare::notes(tree, &self.lines, &self.base)).unwrap_or_default()
     }
 
-    pub(super) fn unknown_key(&self, path: Path) -> UnknownKey {
+    pub(super) fn unknown_key(&self, path: &Path) -> UnknownKey {
         let top = path.segments().first();
         let fatal = matches!(top, Some(Segment::Key(key)) if key == "auth" || key == "rateLimit" || key == "rate_limit");
-        let message = match (nearest::key(&path), shown(&path) != path) {
+        let message = match (nearest::key(path), shown(path) != *path) {
             (_, true) => "unknown key; put a space behind the colon".to_owned(),
             (Some(meant), _) => format!("unknown key; did you mean {meant}?"),
             (None, _) => "unknown key; it is misspelt, or needs a later version".to_owned(),
         };
         let problem = self.problem(&Violation { path: path.clone(), message });
-        UnknownKey { path: shown(&path), fatal, problem }
+        UnknownKey { path: shown(path), fatal, problem }
     }
 
     /// Where a parser of JSON stopped. It counts bytes, and everything else here counts characters.
@@ -204,7 +204,7 @@ fn shown(path: &Path) -> Path {
 
 /// What is wrong with a text of YAML, and where, without anything of what stands there.
 #[must_use]
-pub fn yaml_complaint(error: YamlError) -> String {
+pub fn yaml_complaint(error: &YamlError) -> String {
     let error = error.without_snippet();
     match error.location() {
         Some(at) => format!("line {}, column {}: {}", at.line().max(1), at.column().max(1), complaint(error)),
