@@ -369,7 +369,10 @@ async fn a_name_that_is_taken_is_refused_and_so_is_a_bad_one() {
         vec![mcp_server_config::Tool { name: "waits".into(), text: Some("x".into()), ..Default::default() }];
     let builder = mcp_server::Server::builder().config(&config).tool(Waits(Seen::default()));
     let error = builder.start().await.unwrap_err().to_string();
-    assert!(error.contains("tools[0].name") && error.contains("waits"), "{error}");
+    assert!(
+        error.contains("tools[0].name: is the name of a tool of the program") && !error.contains("waits"),
+        "{error}"
+    );
 
     struct Bad;
     impl Tool for Bad {
