@@ -223,6 +223,7 @@ pub fn jwt(data: &[u8]) {
     let settings = Settings {
         issuer: "joe".to_owned(),
         audiences: vec!["us".to_owned()],
+        audience_is_client: false,
         jwks_url: None,
         algorithms: algorithms.to_vec(),
         required_scopes: Vec::new(),
@@ -231,7 +232,7 @@ pub fn jwt(data: &[u8]) {
     };
     let Ok(claims) = serde_json::from_str::<serde_json::Map<String, Value>>(claims) else { return };
     let (issuer, audience) = (claims.get("iss").cloned(), claims.get("aud").cloned());
-    if let Ok(vouched) = check(claims, &settings, 1_300_000_000, Source::Token) {
+    if let Ok(vouched) = check(claims, &settings, 1_300_000_000, Source::Jwt) {
         assert_eq!(issuer, Some(Value::from("joe")), "the issuer is another");
         assert!(
             audience.is_some_and(|audience| audience.to_string().contains("\"us\"")),

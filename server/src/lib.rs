@@ -3,6 +3,7 @@
 //! Bytes come in by a door ([`http`] or [`stdio`]), [`protocol`] says what they mean, [`dispatch`] decides what happens
 //! to them, and a [`backend`] does the work. [`app`] starts and stops all of it in order.
 
+mod address;
 pub mod admin;
 pub mod app;
 pub mod args;

@@ -143,6 +143,11 @@ pub fn modernise(mut document: Value) -> Modern {
             modern.notes.push(format!("{classic} has no effect while auth.auth_type is \"api_key\""));
             continue;
         }
+        // Who chose one way in did not choose the other beside it.
+        if uses_oauth == Some(true) && ["auth.apiKeys", "auth.apiKey"].contains(&today) {
+            modern.notes.push(format!("{classic} has no effect while auth.auth_type is \"oauth2\""));
+            continue;
+        }
         match convert(conversion, &value) {
             Ok(converted) => {
                 if insert(&mut document, today, converted) {
@@ -349,6 +354,17 @@ mod tests {
         let modern = modernise(json!({"auth": {"auth_type": "api_key", "oauth2_client_id": "c"}}));
         assert_eq!(modern.notes, ["auth.oauth2_client_id has no effect while auth.auth_type is \"api_key\""]);
         assert!(modern.value["auth"].get("oauth2").is_none());
+        let modern = modernise(json!({"auth": {
+            "auth_type": "oauth2", "api_keys_file": "config/api_keys.json", "api_key": "k",
+        }}));
+        assert_eq!(modern.value["auth"], json!({"oauth2": {}}));
+        assert_eq!(
+            modern.notes,
+            [
+                "auth.api_keys_file has no effect while auth.auth_type is \"oauth2\"",
+                "auth.api_key has no effect while auth.auth_type is \"oauth2\""
+            ]
+        );
     }
 
     #[test]

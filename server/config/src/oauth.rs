@@ -63,6 +63,13 @@ impl OAuth2 {
             self.introspection.as_ref().and_then(|introspection| introspection.client_id.as_deref());
         public_url.or(client_id).into_iter().collect()
     }
+
+    /// Whether the audience is the client id, for want of another one. ID tokens have the same audience, so it does not
+    /// show that a token is an access token.
+    #[must_use]
+    pub fn audience_is_client(&self, public_url: Option<&str>) -> bool {
+        self.audiences.is_empty() && public_url.is_none()
+    }
 }
 
 /// Signature algorithms (RFC 7518, RFC 8037). There are none with shared secrets.

@@ -10,7 +10,8 @@ use mcp_server_config::{AuthMode, ServerConfig};
 
 use crate::auth::keyring::Key;
 use crate::auth::keys_file::{self, DEFAULT_ID, KeysError};
-use crate::auth::places::{Places, write_private};
+use crate::auth::places::Places;
+use crate::auth::private_file::{EditError, edit};
 use crate::auth::source::Found;
 use crate::environment::Environment;
 
@@ -27,7 +28,7 @@ pub enum GenerateError {
          set MCP_API_KEY, point auth.apiKeys.file to a file of keys, or set auth.mode to Disabled to let everybody in",
         path.display()
     )]
-    Store { path: PathBuf, source: io::Error },
+    Store { path: PathBuf, source: EditError },
     #[error(
         "authentication is required, there are no API keys, and neither HOME nor XDG_STATE_HOME says where to store \
          one; set MCP_API_KEY, or point auth.apiKeys.file to a file"
@@ -79,19 +80,43 @@ pub fn generate(
         return Ok(Generated { keys, file, told: None });
     }
     let key = random_key();
-    write_private(&file, &keys_file::render(DEFAULT_ID, &key))
-        .map_err(|source| GenerateError::Store { path: file.clone(), source })?;
-    Ok(Generated { keys: vec![Key::new(DEFAULT_ID, key.clone())], file, told: Some(key) })
+    match edit(&file, |text| match text {
+        None => Ok(keys_file::render(DEFAULT_ID, &key)),
+        Some(text) => Err(NotMade::Kept(text.to_owned())),
+    }) {
+        Ok(()) => Ok(Generated { keys: vec![Key::new(DEFAULT_ID, key.clone())], file, told: Some(key) }),
+        // Another server that was started at the same time was quicker.
+        Err(NotMade::Kept(text)) => Ok(Generated { keys: parse(&file, &text)?, file, told: None }),
+        Err(NotMade::Store(source)) => Err(GenerateError::Store { path: file, source }),
+    }
+}
+
+/// Why no file was made.
+enum NotMade {
+    /// There is one, with this text.
+    Kept(String),
+    Store(EditError),
+}
+
+impl From<EditError> for NotMade {
+    fn from(error: EditError) -> Self {
+        Self::Store(error)
+    }
 }
 
 fn kept(file: &Path) -> Result<Option<Vec<Key>>, GenerateError> {
     match std::fs::read_to_string(file) {
-        Ok(text) => keys_file::parse(&text)
-            .map(Some)
-            .map_err(|source| GenerateError::Kept { path: file.to_owned(), source }),
+        Ok(text) => parse(file, &text).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(GenerateError::Store { path: file.to_owned(), source }),
+        Err(source) => {
+            let source = EditError::Read { path: file.to_owned(), source };
+            Err(GenerateError::Store { path: file.to_owned(), source })
+        }
     }
+}
+
+fn parse(file: &Path, text: &str) -> Result<Vec<Key>, GenerateError> {
+    keys_file::parse(text).map_err(|source| GenerateError::Kept { path: file.to_owned(), source })
 }
 
 /// 256 random bits in base64url.
@@ -115,6 +140,22 @@ mod tests {
         assert!(first.file.ends_with(".local/state/mcp-server/127.0.0.1-8080.json"), "{:?}", first.file);
         let second = generate(address, &Found::default(), &environment).unwrap();
         assert!(second.told.is_none() && second.keys.len() == 1 && second.file == first.file);
+    }
+
+    #[test]
+    fn servers_that_start_at_the_same_time_share_one_key() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("config/api_keys.json");
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let start = || {
+                let found = Found { missing_file: Some(file.clone()), ..Found::default() };
+                generate("127.0.0.1:1".parse().unwrap(), &found, &Environment::default()).unwrap()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|made| made.told.is_some()).count(), 1, "the key is told once");
+        assert!(made.iter().all(|one| one.keys[0].fingerprint == made[0].keys[0].fingerprint));
     }
 
     #[test]

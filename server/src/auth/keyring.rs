@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::hmac;
 use secrecy::SecretString;
@@ -11,6 +12,9 @@ use secrecy::SecretString;
 use crate::auth::fingerprint::Fingerprint;
 use crate::auth::principal::{Limit, Principal, PrincipalKind, sorted_scopes};
 use crate::observe::scrub;
+
+/// For how long a key counts as proven after it was used.
+const PROVEN: Duration = Duration::from_secs(3600);
 
 /// An API key, and what is known of its holder.
 #[derive(Clone, Debug)]
@@ -58,6 +62,7 @@ impl Key {
 pub struct Keyring {
     secret: hmac::Key,
     entries: HashMap<Tag, Entry>,
+    started: Instant,
 }
 
 type Tag = [u8; 32];
@@ -65,6 +70,10 @@ type Tag = [u8; 32];
 struct Entry {
     principal: Arc<Principal>,
     expires: Option<SystemTime>,
+    /// When the key was used last: seconds after the ring was started, plus one; zero where it was not used. It belongs to
+    /// the key, not to the holder: another key of the same holder has yet to be proven. Rings that follow each other
+    /// share it.
+    used: Arc<AtomicU64>,
 }
 
 /// What a ring knows of a key.
@@ -81,7 +90,8 @@ impl Keyring {
     pub fn new(keys: &[Key]) -> Self {
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).expect("the operating system has randomness");
-        Self { secret: hmac::Key::new(hmac::HMAC_SHA256, &seed), entries: HashMap::new() }.followed_by(keys)
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, &seed);
+        Self { secret, entries: HashMap::new(), started: Instant::now() }.followed_by(keys)
     }
 
     /// The ring after a reload: who was in it and has not changed is the same principal as before.
@@ -91,9 +101,12 @@ impl Keyring {
             let principal = key.principal();
             let before = self.entries.values().find(|entry| *entry.principal == principal);
             let principal = before.map_or_else(|| Arc::new(principal), |entry| entry.principal.clone());
-            (tag(&self.secret, &key.fingerprint), Entry { principal, expires: key.expires })
+            let tag = tag(&self.secret, &key.fingerprint);
+            let used = self.entries.get(&tag).map(|entry| entry.used.clone()).unwrap_or_default();
+            (tag, Entry { principal, expires: key.expires, used })
         };
-        Self { secret: self.secret.clone(), entries: keys.iter().map(entry).collect() }
+        let entries = keys.iter().map(entry).collect();
+        Self { secret: self.secret.clone(), entries, started: self.started }
     }
 
     #[must_use]
@@ -106,16 +119,46 @@ impl Keyring {
         self.entries.is_empty()
     }
 
-    /// The holder of the key with this fingerprint.
+    /// The holder of the key with this fingerprint, which is proven by that.
     #[must_use]
-    pub fn find(&self, presented: &Fingerprint) -> Found {
+    pub fn find(&self, presented: &Fingerprint, now: Instant) -> Found {
         match self.entries.get(&tag(&self.secret, presented)) {
-            Some(entry) if entry.expires.is_some_and(|expires| expires <= SystemTime::now()) => {
-                Found::Expired
+            Some(entry) if entry.is_expired() => Found::Expired,
+            Some(entry) => {
+                let second = self.second(now);
+                // A key that is in use is written to once a second, not by each request.
+                if entry.used.load(Ordering::Relaxed) != second {
+                    entry.used.store(second, Ordering::Relaxed);
+                }
+                Found::Holder(entry.principal.clone())
             }
-            Some(entry) => Found::Holder(entry.principal.clone()),
             None => Found::Unknown,
         }
+    }
+
+    /// Whether the key with this fingerprint is good, and was used within the last hour.
+    #[must_use]
+    pub fn is_proven(&self, presented: &Fingerprint, now: Instant) -> bool {
+        self.entries.get(&tag(&self.secret, presented)).is_some_and(|entry| {
+            let used = entry.used.load(Ordering::Relaxed);
+            used > 0 && self.second(now).saturating_sub(used) <= PROVEN.as_secs() && !entry.is_expired()
+        })
+    }
+
+    /// The id of the key with this fingerprint, be it good or expired.
+    #[must_use]
+    pub fn id_of(&self, presented: &Fingerprint) -> Option<&str> {
+        self.entries.get(&tag(&self.secret, presented)).map(|entry| &*entry.principal.id)
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.started).as_secs() + 1
+    }
+}
+
+impl Entry {
+    fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= SystemTime::now())
     }
 }
 
@@ -139,10 +182,9 @@ fn tag(secret: &hmac::Key, fingerprint: &Fingerprint) -> Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn find(ring: &Keyring, key: &str) -> Found {
-        ring.find(&Fingerprint::of(key.as_bytes()))
+        ring.find(&Fingerprint::of(key.as_bytes()), Instant::now())
     }
 
     #[test]
@@ -188,6 +230,25 @@ mod tests {
         assert!(Arc::ptr_eq(&holder(&before, "a"), &holder(&after, "a")));
         assert!(!Arc::ptr_eq(&holder(&before, "b"), &holder(&after, "b")));
         assert!(holder(&after, "b").has_scope("y") && &*holder(&after, "c").id == "c");
+    }
+
+    #[test]
+    fn a_key_is_proven_for_an_hour_after_its_last_use() {
+        let (fingerprint, now) = (Fingerprint::of(b"k"), Instant::now());
+        let ring = Keyring::new(&[Key::new("a", "k")]);
+        assert!(!ring.is_proven(&fingerprint, now));
+        assert!(matches!(ring.find(&fingerprint, now), Found::Holder(_)));
+        let scoped = Key { scopes: vec!["x".to_owned()], ..Key::new("a", "k") };
+        let ring = ring.followed_by(&[scoped, Key::new("b", "other")]);
+        let after = |seconds| now + Duration::from_secs(seconds);
+        assert!(ring.is_proven(&fingerprint, now) && ring.is_proven(&fingerprint, after(3599)));
+        assert!(!ring.is_proven(&fingerprint, after(3602)));
+        assert!(
+            !ring.is_proven(&Fingerprint::of(b"other"), now) && !ring.is_proven(&Fingerprint::of(b"x"), now)
+        );
+        let rotated = ring.followed_by(&[Key::new("a", "new")]);
+        assert!(!rotated.is_proven(&Fingerprint::of(b"new"), now), "another key of the same holder");
+        assert!(!rotated.is_proven(&fingerprint, now), "a key that was taken back");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::auth::fingerprint::Fingerprint;
 use crate::auth::generate::random_key;
 use crate::auth::keys_file::{self, Entry, File, KeysError, Limits};
-use crate::auth::places::write_private;
+use crate::auth::private_file::{EditError, edit};
 
 /// Why the file was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +18,8 @@ pub enum ManageError {
     Missing(PathBuf),
     #[error("the keys in {} cannot be used as they are", path.display())]
     Keys { path: PathBuf, source: KeysError },
-    #[error("cannot write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Edit(#[from] EditError),
     #[error("{} has a key with the id {id:?} already; revoke it first, or choose another id", path.display())]
     Taken { path: PathBuf, id: String },
     #[error("{} has no key with the id {id:?}", path.display())]
@@ -41,32 +41,33 @@ pub struct Wanted {
     pub burst: Option<u32>,
 }
 
-/// Makes a key and stores its digest. What comes back is the key, which is nowhere else.
+/// Makes a key and stores its digest. What comes back is the key, which is nowhere else. Several processes may add keys to
+/// the same file at the same time.
 ///
 /// # Errors
 /// Where the file cannot be read or written, or has a key with that id.
 pub fn add(path: &Path, wanted: &Wanted) -> Result<String, ManageError> {
-    let mut file = match std::fs::read_to_string(path) {
-        Ok(text) => read(path, &text)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => File::default(),
-        Err(source) => return Err(ManageError::Read { path: path.to_owned(), source }),
-    };
-    if file.keys.iter().any(|entry| entry.id == wanted.id) {
-        return Err(ManageError::Taken { path: path.to_owned(), id: wanted.id.clone() });
-    }
     let key = random_key();
     let limits = Limits { requests_per_minute: wanted.requests_per_minute, burst: wanted.burst };
     let expires = wanted.expires.as_deref();
-    file.keys.push(Entry {
+    let entry = Entry {
         id: wanted.id.clone(),
         key: None,
         sha256: Some(Fingerprint::of(key.as_bytes()).to_hex()),
         scopes: wanted.scopes.clone(),
         expires: expires.map(|text| expiry(text, SystemTime::now())).transpose()?,
         limits: (limits != Limits::default()).then_some(limits),
-    });
-    keys_file::check(&file).map_err(ManageError::Entry)?;
-    write(path, &file)?;
+    };
+    keys_file::check(&File { keys: vec![entry.clone()] }).map_err(ManageError::Entry)?;
+    edit(path, |text| {
+        let mut file = text.map(|text| read(path, text)).transpose()?.unwrap_or_default();
+        if file.keys.iter().any(|other| other.id == entry.id) {
+            return Err(ManageError::Taken { path: path.to_owned(), id: entry.id.clone() });
+        }
+        file.keys.push(entry.clone());
+        keys_file::check(&file).map_err(ManageError::Entry)?;
+        Ok(keys_file::write(&file))
+    })?;
     Ok(key)
 }
 
@@ -75,13 +76,18 @@ pub fn add(path: &Path, wanted: &Wanted) -> Result<String, ManageError> {
 /// # Errors
 /// Where the file cannot be read or written, or has no such key.
 pub fn revoke(path: &Path, id: &str) -> Result<(), ManageError> {
-    let mut file = open(path)?;
-    let before = file.keys.len();
-    file.keys.retain(|entry| entry.id != id);
-    if file.keys.len() == before {
-        return Err(ManageError::Unknown { path: path.to_owned(), id: id.to_owned() });
-    }
-    write(path, &file)
+    let without = |mut file: File| {
+        let before = file.keys.len();
+        file.keys.retain(|entry| entry.id != id);
+        let unknown = || ManageError::Unknown { path: path.to_owned(), id: id.to_owned() };
+        if file.keys.len() < before { Ok(file) } else { Err(unknown()) }
+    };
+    // Where there is nothing to revoke, nothing is made beside it.
+    without(open(path)?)?;
+    edit(path, |text| {
+        let text = text.ok_or_else(|| ManageError::Missing(path.to_owned()))?;
+        Ok(keys_file::write(&without(read(path, text)?)?))
+    })
 }
 
 /// A table of the keys, without the keys.
@@ -140,13 +146,6 @@ fn read(path: &Path, text: &str) -> Result<File, ManageError> {
     };
     keys_file::check(&file).map_err(keys)?;
     Ok(file)
-}
-
-fn write(path: &Path, file: &File) -> Result<(), ManageError> {
-    // Where the name is a link, what it points to is meant.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    write_private(&target, &keys_file::write(file))
-        .map_err(|source| ManageError::Write { path: path.to_owned(), source })
 }
 
 /// A date as RFC 3339 writes it, given a date or a time from now.

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Uri};
 use mcp_server_config::{AuthMode, ServerConfig};
@@ -23,6 +23,7 @@ use crate::protocol::errors::{Code, Fault};
 
 pub mod access;
 pub mod credential;
+mod explain;
 pub mod failures;
 pub mod fingerprint;
 pub mod generate;
@@ -35,10 +36,20 @@ pub mod obtain;
 pub mod open;
 pub mod places;
 pub mod principal;
+pub mod private_file;
 pub mod rules;
 pub mod source;
 
 pub use credential::API_KEY_HEADER;
+
+/// What callers are told where API keys alone let in. Without quotation marks, which `error_description` cannot hold
+/// (RFC 6750, section 3).
+pub const TAKES_KEYS: &str =
+    "this server takes API keys, not OAuth: send one as Authorization: Bearer <key> or X-API-Key: <key>";
+
+/// From this length on, in bytes, a key is not found by guessing, so that it need not be refused where others guess: 32
+/// hexadecimal digits have 128 bits, and the 43 characters of a generated key have 256.
+const UNGUESSABLE: usize = 32;
 
 /// Who is let in.
 #[derive(Clone, Debug)]
@@ -96,9 +107,13 @@ impl Refusal {
         }
     }
 
-    /// Whether it may have been a guess.
+    /// Whether it may have been a guess. A token whose only fault is its time was signed by the authorization server.
     const fn is_failure(self) -> bool {
-        matches!(self, Self::Wrong | Self::Expired | Self::Token(_))
+        match self {
+            Self::Wrong | Self::Expired => true,
+            Self::Token(invalid) => !matches!(invalid, Invalid::Expired | Invalid::NotYet),
+            _ => false,
+        }
     }
 }
 
@@ -108,6 +123,12 @@ impl Policy {
     pub fn new(config: &ServerConfig, access: Access) -> Self {
         let metadata = Metadata::of(&config.service, config.process.http.path());
         Self { mode: config.service.auth.mode(), access, metadata }
+    }
+
+    /// Whether callers need an API key, and no token would do.
+    #[must_use]
+    pub fn takes_keys_alone(&self) -> bool {
+        self.mode != AuthMode::Disabled && self.access.oauth.is_none()
     }
 
     /// Lets everybody in: what standard input and output need, whose other end started this process.
@@ -144,54 +165,55 @@ impl Policy {
             Ok(None) => return refused(Kind::Nothing, Refusal::Missing),
             Err(unreadable) => return refused(Kind::Nothing, Refusal::Unreadable(unreadable)),
         };
-        let wait = failures.wait(address);
-        match self.settle(presented, wait).await {
+        let now = Instant::now();
+        let wait = failures.wait(address, now);
+        match self.settle(presented, wait.is_some(), now).await {
             (kind, Ok(principal)) => {
-                if let Some(wait) = wait.filter(|_| !failures.knows(address, &principal)) {
-                    // A guess must not learn that it was right.
-                    return refused(kind, Refusal::TooMany(wait));
-                }
-                failures.good(address, &principal);
                 metrics.ok(kind);
                 Ok(Some(principal))
             }
-            (kind, Err(refusal)) => {
-                if let Some(wait) = wait {
-                    return refused(kind, Refusal::TooMany(wait));
+            (kind, Err(refusal)) if refusal.is_failure() => match wait {
+                Some(wait) => refused(kind, Refusal::TooMany(wait)),
+                None => {
+                    failures.note(address, now);
+                    refused(kind, refusal)
                 }
-                if refusal.is_failure() {
-                    failures.note(address);
-                }
-                refused(kind, refusal)
-            }
+            },
+            (kind, Err(refusal)) => refused(kind, refusal),
         }
     }
 
-    /// Whose secret it is. Where an address has to `wait`, only what costs next to nothing is looked at.
+    /// Whose secret it is. Where it comes from a `suspect` address, one with too many failures, a secret that could have
+    /// been guessed is wrong even if it is right, unless it was proven within the last hour; and no authorization server
+    /// is asked about a token that is not known.
     async fn settle(
         &self,
         presented: Presented<'_>,
-        wait: Option<Duration>,
+        suspect: bool,
+        now: Instant,
     ) -> (Kind, Result<Arc<Principal>, Refusal>) {
         let fingerprint = Fingerprint::of(presented.secret);
         let oauth = self.access.oauth.as_ref().filter(|_| presented.bearer);
         if let Some(verdict) = oauth.and_then(|oauth| oauth.recall(&fingerprint)) {
             return (Kind::Token, as_result(verdict));
         }
-        match self.access.keys.find(&fingerprint) {
-            Found::Holder(principal) => return (Kind::ApiKey, Ok(principal)),
-            Found::Expired => return (Kind::ApiKey, Err(Refusal::Expired)),
-            Found::Unknown => {}
-        }
-        match oauth {
-            None => (Kind::ApiKey, Err(Refusal::Wrong)),
-            Some(_) if wait.is_some() => (Kind::Token, Err(Refusal::Wrong)),
-            // Rare, and larger than everything else.
-            Some(oauth) => {
-                let verdict = Box::pin(oauth.verify(presented.secret, fingerprint)).await;
-                (Kind::Token, as_result(verdict))
+        let keys = &self.access.keys;
+        let guessable = suspect && presented.secret.len() < UNGUESSABLE;
+        if !guessable || keys.is_proven(&fingerprint, now) {
+            match keys.find(&fingerprint, now) {
+                Found::Holder(principal) => return (Kind::ApiKey, Ok(principal)),
+                Found::Expired => return (Kind::ApiKey, Err(Refusal::Expired)),
+                Found::Unknown => {}
             }
         }
+        let Some(oauth) = oauth else { return (Kind::ApiKey, Err(Refusal::Wrong)) };
+        let verdict = if suspect && !oauth.is_proven(&fingerprint) {
+            oauth.verify_at_hand(presented.secret, fingerprint)
+        } else {
+            // Rare, and larger than everything else.
+            Some(Box::pin(oauth.verify(presented.secret, fingerprint)).await)
+        };
+        (Kind::Token, verdict.map_or(Err(Refusal::Wrong), as_result))
     }
 
     /// A refusal in words.
@@ -212,6 +234,7 @@ impl Policy {
         let description = match refusal {
             // What is wrong with a token is known to its holder; of a key nothing is told.
             Refusal::Token(invalid) => Some(described(invalid)),
+            _ if !with_tokens => Some(TAKES_KEYS),
             _ => None,
         };
         let error = match refusal {
@@ -279,6 +302,8 @@ const fn described(invalid: Invalid) -> &'static str {
         Invalid::Expired => "the token has expired",
         Invalid::NotYet => "the token is not valid yet",
         Invalid::Audience => "the token was not made for this server",
+        Invalid::IdToken => "it is an ID token; send an access token",
+        Invalid::Untyped => "the token does not say that it is an access token (typ at+jwt)",
         Invalid::Issuer => "the token is of another issuer",
         Invalid::Inactive => "the token is not active",
         Invalid::Shape | Invalid::Algorithm | Invalid::UnknownKey | Invalid::Signature | Invalid::Claims => {

@@ -4,13 +4,13 @@
 //! - `servers/<address>.json`: which file holds the keys of the server at that address.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::private_file::write_private;
 use crate::environment::Environment;
 
 /// The directory of state, if the environment has one.
@@ -70,36 +70,9 @@ fn file_name(address: SocketAddr) -> String {
     format!("{ip}-{}.json", address.port())
 }
 
-/// Writes a file that only this user can read, whole or not at all, and makes its directory where there is none.
-///
-/// # Errors
-/// Where the directory cannot be written.
-pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    if let Some(directory) = directory {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What is left of the attempt is of no use to anybody; the first error is the one to tell.
-        let _gone = fs::remove_file(&beside);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_server_at_all_addresses_is_found_by_any_name_of_this_machine() {
@@ -122,16 +95,5 @@ mod tests {
         ] {
             assert_eq!(places.recall(host, port), expected.map(record), "{host}:{port}");
         }
-    }
-
-    #[test]
-    fn a_private_file_is_private() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("a/b/keys.json");
-        write_private(&path, "x").unwrap();
-        write_private(&path, "y").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "y");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

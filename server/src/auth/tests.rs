@@ -62,20 +62,29 @@ async fn no_keys_let_nobody_in() {
 }
 
 #[tokio::test]
-async fn who_guesses_has_to_wait_and_learns_nothing() {
-    let (policy, failures) = (policy(AuthMode::Required), Failures::new(3));
-    let wrong = &[("x-api-key", "guess")];
-    let ci = &[("x-api-key", "secret-of-ci")];
-    assert_eq!(identify(&policy, wrong, &failures).await, Err(Refusal::Wrong));
+async fn a_guess_learns_nothing_and_locks_out_neither_a_proven_nor_a_long_key() {
+    let mut policy = policy(AuthMode::Required);
+    let long = "fedcba9876543210fedcba9876543210";
+    let keys = [Key::new("ci", "secret-of-ci"), Key::new("ops", "secret-of-ops"), Key::new("long", long)];
+    policy.access = Access::of_keys(Keyring::new(&keys));
+    let failures = Failures::new(3);
+    let (wrong, ci) = (&[("x-api-key", "guess")], &[("x-api-key", "secret-of-ci")]);
     assert_eq!(identify(&policy, ci, &failures).await, Ok(Some("ci".to_owned())));
-    for _ in 0..2 {
+    for _ in 0..3 {
         assert_eq!(identify(&policy, wrong, &failures).await, Err(Refusal::Wrong));
     }
-    for guess in [wrong, &[("x-api-key", "secret-of-ops")]] {
+    let long_guess = &[("x-api-key", "00000000000000000000000000000000000")];
+    for guess in [&wrong[..], &[("x-api-key", "secret-of-ops")], long_guess] {
         let refused = identify(&policy, guess, &failures).await;
         assert!(matches!(refused, Err(Refusal::TooMany(_))), "{refused:?}");
     }
-    assert_eq!(identify(&policy, ci, &failures).await, Ok(Some("ci".to_owned())), "let in from there before");
+    assert_eq!(
+        identify(&policy, ci, &failures).await,
+        Ok(Some("ci".to_owned())),
+        "proven before the guesses"
+    );
+    let long = identify(&policy, &[("x-api-key", long)], &failures).await;
+    assert_eq!(long, Ok(Some("long".to_owned())), "too long to be a guess");
     // Saying nothing is no guess.
     assert_eq!(identify(&policy, &[], &failures).await, Err(Refusal::Missing));
 }

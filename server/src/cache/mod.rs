@@ -125,7 +125,9 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
             return health::Told::not_used("cache.mode is Off");
         }
         let mut told = match (config.store(), &*self.memory.load()) {
-            (Store::Redis, _) => self.redis.told_of_user("in Redis, for all replicas together", "passed by"),
+            (Store::Redis, _) => {
+                self.redis.told_of_user(User::Cache, "in Redis, for all replicas together", "passed by")
+            }
             (Store::Memory, None) => health::Told::unknown("it is being set up"),
             (Store::Memory, Some(memory)) => {
                 let (entries, bytes) = memory.usage();

@@ -251,6 +251,10 @@ impl Reply {
     #[must_use]
     pub fn refused(id: Option<&str>, fault: &Fault, era: Option<Era>, record: &mut Record) -> Self {
         record.fault(fault.code);
+        // The failure of a call is logged, each of them.
+        if !matches!(fault.code, Code::Internal | Code::Timeout) {
+            record.refused(fault.code.outcome(), String::new);
+        }
         let (error, cause) = (Told::Sentence(&fault.message), fault.cause.as_deref());
         record.fails(Why { error, cause, arguments: None });
         let message = (fault.code != Code::Cancelled).then(|| answer::error(id, fault));

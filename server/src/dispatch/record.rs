@@ -1,5 +1,6 @@
 //! What is counted of each request: a guard that counts when it is dropped, so that refusals and aborts are counted too.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use http::HeaderMap;
 use crate::auth::principal::Caller;
 use crate::dispatch::around;
 use crate::observe::metrics::Metrics;
-use crate::observe::requests::{Entry, Known, Told, Why};
+use crate::observe::requests::{Entry, Known, Told, UNKNOWN, Why};
 use crate::observe::trace::{Context, Finished, Head, Span};
 use crate::observe::traffic::Seen;
 use crate::protocol::envelope::Params;
@@ -36,9 +37,6 @@ pub struct Record {
     /// For the request log, where it wants to know.
     entry: Option<Box<Entry>>,
 }
-
-/// What a request is that was refused before it could be known, and a method that does not exist.
-const UNKNOWN: &str = "unknown";
 
 /// The answer was never finished: the caller went away, or this server broke.
 pub const ABORTED: &str = "aborted";
@@ -161,6 +159,21 @@ impl Record {
     pub fn fails(&mut self, why: Why<'_>) {
         if let Some(entry) = &mut self.entry {
             entry.fails(self.outcome, why);
+        }
+    }
+
+    /// Takes note, for the request log, of why a request is refused. The first reason counts; the message may be empty where it
+    /// follows.
+    pub fn refused(&mut self, reason: &'static str, message: impl FnOnce() -> String) {
+        if let Some(entry) = &mut self.entry {
+            entry.refused(reason, message);
+        }
+    }
+
+    /// Where it comes from, before it is known who sends it.
+    pub fn from(&mut self, address: IpAddr) {
+        if let Some(entry) = &mut self.entry {
+            entry.from(address);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The HTTP door: bytes in, bytes out. No rule of MCP lives here.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use hyper::body::Incoming;
 use mcp_server_config::constants::{HEALTH_PATH, READY_PATH};
 use tokio::sync::mpsc::{self, Sender};
 
-use crate::auth::Denied;
-use crate::auth::principal::Caller;
+use crate::auth::principal::{Caller, Principal};
+use crate::auth::{Denied, TAKES_KEYS};
 use crate::backend::NOTICES;
 use crate::dispatch::limits::Share;
 use crate::dispatch::record::Record;
@@ -36,6 +36,7 @@ pub mod body;
 pub mod forwarded;
 pub mod listener;
 pub mod negotiate;
+mod no_oauth;
 pub mod origin;
 pub mod pulse;
 pub(crate) mod rest;
@@ -92,6 +93,9 @@ impl Door {
             path if self.metadata_at(path).is_some() => self.metadata(&head),
             HEALTH_PATH => self.lifecycle.health(),
             READY_PATH => self.lifecycle.readiness(),
+            path if no_oauth::is_asked_for(path) && self.dispatcher.snapshot().auth.takes_keys_alone() => {
+                no_oauth::answer(&head.method, path, record.insert(self.record(peer)))
+            }
             path => {
                 let fault = self.no_such_path(path);
                 respond(Reply::refused(None, &fault, None, record.insert(self.record(peer))))
@@ -167,6 +171,8 @@ impl Door {
         record: &mut Record,
     ) -> Response<Payload> {
         let snapshot = self.dispatcher.snapshot();
+        let address = snapshot.proxies.client(peer.ip(), &head.headers);
+        record.from(address);
         let origin = match snapshot.gate.check(&head.uri, &head.headers) {
             Ok(origin) => origin.cloned(),
             Err(fault) => return respond(Reply::refused(None, &fault, None, record)),
@@ -175,15 +181,9 @@ impl Door {
             record.ok();
             preflight(&snapshot)
         } else if head.method == Method::POST {
-            self.post(&snapshot, head, body, peer, busy, record).await
+            self.post(&snapshot, head, body, address, busy, record).await
         } else {
-            let fault = Fault::new(
-                Code::MethodNotAllowed,
-                "send each message as a POST; there are no streams or sessions to GET or DELETE",
-            );
-            let mut response = respond(Reply::refused(None, &fault, None, record));
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-            response
+            self.other_method(&snapshot, head, address, record).await
         };
         if let Some(origin) = origin {
             let headers = response.headers_mut();
@@ -194,27 +194,72 @@ impl Door {
         response
     }
 
+    /// A method that is not spoken here. Who looks whether there is a stream is told first that a token is needed, as
+    /// OAuth clients expect.
+    async fn other_method(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        head: &Parts,
+        address: IpAddr,
+        record: &mut Record,
+    ) -> Response<Payload> {
+        if snapshot.auth.access.oauth.is_some() && matches!(head.method, Method::GET | Method::HEAD) {
+            if let Err(response) = self.identify(snapshot, head, address, record).await {
+                return response;
+            }
+        }
+        let message = format!(
+            "{} is not supported: send each message as a POST; there are no streams or sessions to GET or DELETE",
+            head.method
+        );
+        let fault = Fault::new(Code::MethodNotAllowed, message);
+        let mut response = if snapshot.auth.takes_keys_alone() {
+            record.fault(fault.code);
+            record.refused(fault.code.outcome(), || fault.message.clone().into_owned());
+            let description = format!("{}; {TAKES_KEYS}", fault.message);
+            json(StatusCode::METHOD_NOT_ALLOWED, no_oauth::error("invalid_request", &description))
+        } else {
+            respond(Reply::refused(None, &fault, None, record))
+        };
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+        response
+    }
+
+    /// Who sends a request.
+    ///
+    /// # Errors
+    /// With the answer, where the caller is not let in.
+    async fn identify(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        head: &Parts,
+        address: IpAddr,
+        record: &mut Record,
+    ) -> Result<Option<Arc<Principal>>, Response<Payload>> {
+        let (failures, counted) = (&self.dispatcher.failures, &self.dispatcher.metrics.auth);
+        let identified = snapshot.auth.identify(&head.uri, &head.headers, address, failures, counted).await;
+        identified.map_err(|refusal| {
+            record.auth_failure(refusal.reason());
+            record.refused(refusal.reason(), || snapshot.auth.explain(refusal, &head.uri, &head.headers));
+            denied(snapshot.auth.deny(refusal), record)
+        })
+    }
+
     async fn post(
         &self,
         snapshot: &Arc<Snapshot>,
         head: &mut Parts,
         body: &mut Option<Incoming>,
-        peer: SocketAddr,
+        address: IpAddr,
         busy: &Busy,
         record: &mut Record,
     ) -> Response<Payload> {
         if let Err(fault) = self.dispatcher.shed(snapshot, &head.headers) {
             return respond(Reply::refused(None, &fault, None, record));
         }
-        let (failures, counted) = (&self.dispatcher.failures, &self.dispatcher.metrics.auth);
-        let address = snapshot.proxies.client(peer.ip(), &head.headers);
-        let identified = snapshot.auth.identify(&head.uri, &head.headers, address, failures, counted).await;
-        let principal = match identified {
+        let principal = match self.identify(snapshot, head, address, record).await {
             Ok(principal) => principal,
-            Err(refusal) => {
-                record.auth_failure(refusal.reason());
-                return denied(snapshot.auth.deny(refusal), record);
-            }
+            Err(response) => return response,
         };
         if let Err(fault) = negotiate::check(&head.headers) {
             return respond(Reply::refused(None, &fault, None, record));

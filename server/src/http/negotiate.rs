@@ -1,7 +1,7 @@
 //! Media types: strict where a mistake would be answered wrongly, lenient where it does not matter.
 
-use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
 
 use crate::protocol::errors::{Code, Fault};
@@ -14,21 +14,31 @@ use crate::protocol::errors::{Code, Fault};
 /// # Errors
 /// Where the body is something else, or the client accepts neither.
 pub fn check(headers: &HeaderMap) -> Result<(), Fault> {
-    if headers.get(CONTENT_TYPE).is_some_and(|value| !is_json(value.as_bytes())) {
-        return Err(Fault::new(
-            Code::UnsupportedMediaType,
-            "send the message as Content-Type: application/json",
-        ));
+    if let Some(other) = headers.get(CONTENT_TYPE).filter(|value| !is_json(value.as_bytes())) {
+        let message =
+            format!("Content-Type is {}; send the message as Content-Type: application/json", quoted(other));
+        return Err(Fault::new(Code::UnsupportedMediaType, message));
     }
-    if headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(Fault::new(Code::UnsupportedMediaType, "send the message without Content-Encoding"));
+    let encoding = headers.get(CONTENT_ENCODING);
+    if let Some(other) = encoding.filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let message =
+            format!("Content-Encoding is {}; send the message without Content-Encoding", quoted(other));
+        return Err(Fault::new(Code::UnsupportedMediaType, message));
     }
     let mut accepts = headers.get_all(ACCEPT).iter().peekable();
     if accepts.peek().is_none() || accepts.any(|value| accepts_us(value.as_bytes())) {
         return Ok(());
     }
-    Err(Fault::new(Code::NotAcceptable, "answers are JSON: send Accept: application/json, text/event-stream"))
+    let accepted = headers.get(ACCEPT).map(quoted).unwrap_or_default();
+    let message = format!(
+        "Accept is {accepted}, and answers are JSON: send Accept: application/json, text/event-stream"
+    );
+    Err(Fault::new(Code::NotAcceptable, message))
+}
+
+/// A header as a message shows it, not longer than it is useful.
+fn quoted(value: &HeaderValue) -> String {
+    format!("{:?}", String::from_utf8_lossy(value.as_bytes()).chars().take(100).collect::<String>())
 }
 
 /// Whether the client says that it reads event streams. `*/*` does not: that is what programs send which read whatever
@@ -72,7 +82,6 @@ fn essence(value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn media_types() {

@@ -68,10 +68,14 @@ impl Gate {
                 Fault::new(Code::Forbidden, message)
             })?;
             if !named.get_or_insert(host).eq_ignore_ascii_case(host) {
-                return Err(Fault::new(Code::InvalidRequest, "the request names two different hosts"));
+                let message = format!(
+                    "the request names two different hosts: {:?} in its first line, {authority:?} in the header Host",
+                    of_line.unwrap_or_default()
+                );
+                return Err(Fault::new(Code::InvalidRequest, message));
             }
         }
-        named.ok_or_else(|| Fault::new(Code::Forbidden, "the request names no host"))
+        named.ok_or_else(|| Fault::new(Code::Forbidden, "the request names no host; send the header Host"))
     }
 
     fn allows_host(&self, host: &str) -> bool {

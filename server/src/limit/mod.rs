@@ -214,7 +214,7 @@ impl Limiter {
                     OnStoreLoss::Full => format!("each replica counts in memory ({in_memory})"),
                     OnStoreLoss::Deny => "every call is refused (rateLimit.onStoreLoss)".to_owned(),
                 };
-                self.redis.told_of_user("in Redis, for all replicas together", &without)
+                self.redis.told_of_user(User::Limit, "in Redis, for all replicas together", &without)
             }
         };
         if policy.mode == RateLimitMode::Report {

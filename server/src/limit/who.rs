@@ -1,8 +1,9 @@
 //! Whose requests are counted together.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
+use crate::address::network;
 use crate::auth::principal::{Caller, PrincipalKind};
 
 /// Somebody with a bucket of their own.
@@ -24,17 +25,6 @@ impl<'a> Who<'a> {
             (None, Some(address)) => Self::Address(network(address)),
             (None, None) => Self::Local,
         }
-    }
-}
-
-/// An IPv4 address as it is, of an IPv6 address the network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mcp_server_config::{LogLevel, LoggedArguments, RequestLogMode, RequestLogging};
 
@@ -15,9 +15,11 @@ use crate::observe::logs::escape;
 use crate::observe::logs::hub::Hub;
 use crate::observe::redact;
 use crate::observe::trace::Context;
+use refusals::Refusals;
 
 mod line;
 mod reason;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +34,7 @@ pub struct RequestLog {
     requests: AtomicU64,
     /// Tells the requests of one process from those of another.
     process: u32,
+    refusals: Arc<Refusals>,
 }
 
 /// What the log has to know of one request until it ends.
@@ -50,10 +53,21 @@ pub struct Entry {
     trace: Option<u128>,
     principal: Option<Arc<Principal>>,
     address: Option<IpAddr>,
+    /// Present where the request was refused.
+    refusal: Option<Refusal>,
     /// Why it failed, as the client is told; empty where it did not, or that is not known.
     error: String,
     /// What lies behind that, which the client is not told.
     exception: Option<String>,
+}
+
+/// That a request was refused, for the line about it.
+#[derive(Debug)]
+struct Refusal {
+    /// Finer than the outcome, where more is known.
+    reason: &'static str,
+    /// Refusals like this one since the last line; absent where no line is written of this one.
+    left_out: Option<u64>,
 }
 
 /// Why a request failed.
@@ -84,6 +98,9 @@ pub struct Known<'a> {
     pub tool: Option<&'a str>,
 }
 
+/// The method and the era of a request that was refused before its message was read, and a method that does not exist.
+pub const UNKNOWN: &str = "unknown";
+
 /// Names and ids longer than this are cut.
 const LONGEST: usize = 128;
 
@@ -98,6 +115,7 @@ impl RequestLog {
             sample_every: AtomicU32::default(),
             requests: AtomicU64::default(),
             process: u32::try_from(process >> 32).unwrap_or_default(),
+            refusals: Arc::default(),
         };
         log.configure(&RequestLogging::default());
         Arc::new(log)
@@ -131,6 +149,7 @@ impl RequestLog {
             trace: None,
             principal: None,
             address,
+            refusal: None,
             error: String::new(),
             exception: None,
         }))
@@ -154,6 +173,29 @@ impl Entry {
     pub fn caller(&mut self, caller: &Caller) {
         self.principal.clone_from(&caller.principal);
         self.address = caller.address.or(self.address);
+    }
+
+    /// Takes note of the address of the client, where proxies have one of their own.
+    pub fn from(&mut self, address: IpAddr) {
+        self.address = Some(address);
+    }
+
+    /// Takes note of why the request is refused. The first reason counts. The message is only made where a line is
+    /// written; see [`refusals`].
+    pub fn refused(&mut self, reason: &'static str, message: impl FnOnce() -> String) {
+        if self.refusal.is_some() || !self.log.enabled(LogLevel::Warn) {
+            return;
+        }
+        let left_out = self.log.refusals.admit(reason, self.address, Instant::now());
+        self.refusal = Some(Refusal { reason, left_out });
+        if left_out.is_some() && self.error.is_empty() {
+            self.error = reason::shown(&message(), None, self.log.arguments());
+        }
+    }
+
+    /// Whether it is a refusal of which no line is written.
+    fn is_left_out(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|refusal| refusal.left_out.is_none())
     }
 
     /// Takes note of the trace that the request is part of.
@@ -183,7 +225,7 @@ impl Entry {
 
     /// Takes note of why it fails. The first reason is the closest to it, and stays.
     pub fn fails(&mut self, outcome: &'static str, why: Why<'_>) {
-        if !self.error.is_empty() || !self.log.enabled(level_of(outcome)) {
+        if !self.error.is_empty() || self.is_left_out() || !self.log.enabled(level_of(outcome)) {
             return;
         }
         let policy = self.log.arguments();
@@ -195,7 +237,7 @@ impl Entry {
     }
 
     /// Writes the line of a request that has ended.
-    pub fn ended(&self, known: Known<'_>, outcome: &'static str, took: Duration) {
+    pub fn ended(&mut self, known: Known<'_>, outcome: &'static str, took: Duration) {
         if outcome == "ok" {
             // A message that wants no answer is no request.
             if self.sampled && known.method != "notification" {
@@ -204,7 +246,11 @@ impl Entry {
             return;
         }
         let level = level_of(outcome);
-        if self.log.enabled(level) {
+        // What a call did is told of each call. Whatever costs a caller nothing is a refusal, or like one.
+        if level == LogLevel::Warn && outcome != "tool_error" {
+            self.refused(outcome, String::new);
+        }
+        if !self.is_left_out() && self.log.enabled(level) {
             self.write(line::Kind::Error { took, outcome }, known, level, ("ended", line!()));
         }
     }

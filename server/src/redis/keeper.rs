@@ -54,6 +54,8 @@ enum ConnectError {
     Slow(Duration),
     #[error("Redis is there, but does not let itself be written, or not in time")]
     Useless,
+    #[error("{0}")]
+    Foreign(String),
 }
 
 pub(super) async fn run(redis: &Arc<Redis>, environment: &Environment, stop: &CancellationToken) {
@@ -63,6 +65,7 @@ pub(super) async fn run(redis: &Arc<Redis>, environment: &Environment, stop: &Ca
         let settings = changes.borrow_and_update().clone();
         let Some(settings) = settings else {
             redis.link.store(None);
+            redis.foreign.clear();
             redis.metrics.up.set(0);
             redis.health.send_replace(Health::Healthy);
             tokio::select! {
@@ -87,6 +90,7 @@ pub(super) async fn run(redis: &Arc<Redis>, environment: &Environment, stop: &Ca
 async fn keep(redis: &Arc<Redis>, settings: &Settings, environment: &Environment, id: &str) {
     // The one before served another configuration.
     redis.link.store(None);
+    redis.foreign.clear();
     let mut wait = SHORTEST;
     let mut told = String::new();
     loop {
@@ -122,6 +126,7 @@ async fn watch(redis: &Arc<Redis>, link: &Arc<Link>, id: &str) {
         if !redis.link().is_some_and(|current| Arc::ptr_eq(&current, link)) {
             return;
         }
+        redis.look_at_foreign_keys(link).await;
     }
 }
 
@@ -151,7 +156,11 @@ async fn connect(
     let connection = tokio::time::timeout(limit, connection).await.map_err(|_| ConnectError::Slow(limit))?;
     let connection = connection.map_err(ConnectError::Connect)?;
     let link = Arc::new(Link { connection, settings: settings.clone(), late: AtomicU32::new(0) });
-    beat(redis, &link, id).await.ok_or(ConnectError::Useless)?;
+    if beat(redis, &link, id).await.is_none() {
+        redis.look_at_foreign_keys(&link).await;
+        let foreign = redis.foreign.trouble(Some(User::Heartbeat));
+        return Err(foreign.map_or(ConnectError::Useless, ConnectError::Foreign));
+    }
     Ok(link)
 }
 

@@ -4,9 +4,9 @@
 //! answered with [`Lost`] at once, until [`keeper`] has a connection again on which a write came back in time. What to do
 //! without Redis is the business of whoever asks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
@@ -19,6 +19,7 @@ use crate::environment::Environment;
 use crate::human::Human;
 use crate::observe::health::{State, Told};
 
+mod foreign;
 mod keeper;
 mod metrics;
 pub mod script;
@@ -28,6 +29,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use foreign::Foreign;
 use metrics::RedisMetrics;
 pub use metrics::User;
 use settings::Settings;
@@ -35,6 +37,9 @@ use settings::Settings;
 /// Failures to answer in time, one after the other, after which nobody asks any more. Whatever cannot be a hiccup opens
 /// the breaker at once.
 const PATIENCE: u32 = 3;
+
+/// How often a failed question is logged.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Redis, as far as it is there.
 #[derive(Debug)]
@@ -46,6 +51,10 @@ pub struct Redis {
     broke: Notify,
     /// How many replicas were seen last; 0 where none ever was.
     replicas: AtomicU32,
+    /// Keys that hold what another program wrote.
+    foreign: Foreign,
+    /// When a failed question was last logged.
+    warned: Mutex<Option<Instant>>,
     metrics: RedisMetrics,
 }
 
@@ -81,6 +90,8 @@ impl Redis {
             health: watch::Sender::new(Health::Healthy),
             broke: Notify::new(),
             replicas: AtomicU32::new(0),
+            foreign: Foreign::default(),
+            warned: Mutex::default(),
             metrics: RedisMetrics::register(registry),
         })
     }
@@ -114,6 +125,9 @@ impl Redis {
             return Told::not_used("nothing is kept in Redis (rateLimit.store, cache.store)");
         }
         if self.link.load().is_some() {
+            if let Some(trouble) = self.foreign.trouble(None) {
+                return Told::unhealthy(trouble);
+            }
             return Told::healthy(match self.replicas() {
                 Some(1) | None => "connected; no other replica uses it".to_owned(),
                 Some(count) => format!("connected; {count} replicas use it"),
@@ -125,12 +139,18 @@ impl Redis {
         }
     }
 
-    /// How something fares that is kept in Redis: as `with` says while it is there, as `without` says while it is not.
+    /// How something fares that is kept in Redis for a user: as `with` says while it is there, as `without` says while it is
+    /// not.
     #[must_use]
-    pub(crate) fn told_of_user(&self, with: &str, without: &str) -> Told {
+    pub(crate) fn told_of_user(&self, user: User, with: &str, without: &str) -> Told {
+        if self.link.load().is_some() {
+            return match self.foreign.trouble(Some(user)) {
+                Some(trouble) => Told::unhealthy(format!("{with}, but {trouble}")),
+                None => Told::healthy(with),
+            };
+        }
         let Told { state, details } = self.told();
         match state {
-            State::Healthy => Told::healthy(with),
             State::Unknown => Told::unknown(format!("{without} until Redis is connected to")),
             _ => Told { state, details: format!("{without}, for Redis is lost: {details}") },
         }
@@ -202,6 +222,13 @@ impl Redis {
             Err(Failure::Refused(_)) => metrics::ERROR,
         };
         self.metrics.asked(user, outcome, started.elapsed());
+        if let Err(Failure::Refused(error)) = &answer
+            && foreign::is_wrong_type(error)
+            && self.foreign.suspect(user, command)
+        {
+            // The keeper looks at it.
+            self.broke.notify_one();
+        }
         answer
     }
 
@@ -209,14 +236,25 @@ impl Redis {
     fn failed(&self, link: &Arc<Link>, failure: &Failure) {
         let late = match failure {
             Failure::Late(_) => link.late.fetch_add(1, Ordering::Relaxed) + 1,
+            // The keeper says which key it is, once.
+            Failure::Refused(error) if foreign::is_wrong_type(error) => return,
             Failure::Refused(error) if is_about_the_question(error) => {
-                tracing::warn!(%failure, "a question to Redis failed");
+                self.warn_of(failure);
                 return;
             }
             Failure::Refused(_) => PATIENCE,
         };
         if late >= PATIENCE {
             self.break_off(link, &failure.to_string());
+        }
+    }
+
+    /// Logs a failure that may come back with each request.
+    fn warn_of(&self, failure: &Failure) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|before| before.elapsed() >= WARN_EVERY) {
+            *warned = Some(Instant::now());
+            tracing::warn!(%failure, "a question to Redis failed; more of them are only counted for a while");
         }
     }
 
@@ -254,7 +292,7 @@ fn is_about_the_question(error: &RedisError) -> bool {
         ErrorKind::Server(ServerErrorKind::NoScript | ServerErrorKind::ResponseError)
             | ErrorKind::UnexpectedReturnType
             | ErrorKind::Client
-    ) || error.code() == Some("WRONGTYPE")
+    )
 }
 
 impl std::fmt::Debug for Link {

@@ -155,3 +155,40 @@ async fn other_settings_are_another_connection() {
     until("none", || redis.link().is_none()).await;
     assert_eq!(*redis.health().borrow(), Health::Healthy, "nobody misses it");
 }
+
+#[tokio::test]
+async fn a_key_of_another_program_is_named_until_it_is_gone() {
+    let server = RedisServer::start(&[]);
+    let (redis, _stop) = kept(settings(&server.url()));
+    until("connected", || redis.link().is_some()).await;
+    server.say("RPUSH mcp:test:answer x").unwrap();
+    let link = redis.link().unwrap();
+    let mut get = redis::cmd("GET");
+    get.arg("mcp:test:answer");
+    for _ in 0..3 {
+        assert_eq!(redis.ask::<String>(&link, User::Cache, &get).await, Err(Lost));
+    }
+    until("seen", || redis.told().state == State::Unhealthy).await;
+    let details = redis.told().details;
+    let expected = "the key \"mcp:test:answer\" in Redis holds a list where this server keeps a string; delete it, or set \
+                    redis.keyPrefix to one that no other program uses";
+    assert_eq!(details, expected);
+    assert!(redis.link().is_some(), "everything else is still kept there");
+    assert_eq!(redis.told_of_user(User::Limit, "well", "").state, State::Healthy, "it has no such key");
+    assert_eq!(redis.told_of_user(User::Cache, "well", "").details, format!("well, but {expected}"));
+    server.say("DEL mcp:test:answer").unwrap();
+    until("gone", || redis.told().state == State::Healthy).await;
+}
+
+#[tokio::test]
+async fn a_list_of_replicas_that_is_none_is_named() {
+    let server = RedisServer::start(&[]);
+    server.say("SET mcp:test:replicas x").unwrap();
+    let (redis, _stop) = kept(settings(&server.url()));
+    until("told", || redis.told().details.contains("\"mcp:test:replicas\" in Redis holds a string")).await;
+    assert_eq!(redis.told().state, State::Unhealthy);
+    server.say("DEL mcp:test:replicas").unwrap();
+    until("connected", || redis.told().state == State::Healthy).await;
+    server.say("SET mcp:test:replicas x").unwrap();
+    until("told again", || redis.told().state == State::Unhealthy).await;
+}

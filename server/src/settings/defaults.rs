@@ -41,6 +41,8 @@ impl Sources {
         match write_new(file, &defaults_for(file)) {
             Ok(()) => Ok(Created::Created),
             Err(error) => match error.kind() {
+                // Another server that was started at the same time was quicker.
+                io::ErrorKind::AlreadyExists => Ok(Created::NotNeeded),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Ok(Created::ReadOnly(error))
                 }
@@ -128,8 +130,9 @@ fn write_new(file: &Path, text: &str) -> io::Result<()> {
         fs::create_dir_all(directory)?;
     }
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).open(file)?;
-    io::Write::write_all(&mut file, text.as_bytes())
+    let mut new = options.write(true).create_new(true).open(file)?;
+    // Half a file would end every later start.
+    io::Write::write_all(&mut new, text.as_bytes()).inspect_err(|_| drop(fs::remove_file(file)))
 }
 
 #[cfg(test)]

@@ -2,17 +2,20 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use mcp_server::auth::access::Access;
+use mcp_server::auth::fingerprint::Fingerprint;
 use mcp_server::auth::keyring::{Key, Keyring};
+use mcp_server::auth::keys_file;
 use mcp_server::auth::rules::Rules;
 use mcp_server::dispatch::snapshot::Snapshot;
 use mcp_server_config::compile::compile_rules;
 use mcp_server_config::{AuthMode, Rule};
 use serde_json::{Value, json};
 
-use crate::harness::{Connection, Server, counts, modern_body, post, request, server, text};
-use crate::process::{Served, run, stderr, stdout};
+use crate::harness::{Connection, Server, counts, modern_body, post, request, send, server, text};
+use crate::process::{Served, program, run, stderr, stdout};
 
 const HEADERS: [(&str, &str); 3] =
     [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "echo")];
@@ -21,14 +24,21 @@ fn body() -> String {
     modern_body(1, "tools/call", json!({"name": "echo", "arguments": {}}))
 }
 
+const TAKES_KEYS: &str =
+    "this server takes API keys, not OAuth: send one as Authorization: Bearer <key> or X-API-Key: <key>";
+
 #[tokio::test]
-async fn a_missing_or_wrong_key_is_401_without_a_word_of_oauth() {
+async fn a_missing_or_wrong_key_is_401_and_names_no_authorization_server() {
     let server = server(|config| config.service.auth.mode = Some(AuthMode::Required)).await;
+    let (missing, wrong) = (
+        &*format!("Bearer error_description=\"{TAKES_KEYS}\""),
+        &*format!("Bearer error=\"invalid_token\", error_description=\"{TAKES_KEYS}\""),
+    );
     for (key, challenge) in [
-        (None, "Bearer"),
-        (Some(("Authorization", "Bearer nonsense")), "Bearer error=\"invalid_token\""),
-        (Some(("X-API-Key", "key-of-c")), "Bearer error=\"invalid_token\""),
-        (Some(("Authorization", "Basic eDp5")), "Bearer"),
+        (None, missing),
+        (Some(("Authorization", "Bearer nonsense")), wrong),
+        (Some(("X-API-Key", "key-of-c")), wrong),
+        (Some(("Authorization", "Basic eDp5")), missing),
     ] {
         let headers: Vec<_> = HEADERS.into_iter().chain(key).collect();
         let response = post(server.address, &headers, &body()).await;
@@ -71,6 +81,46 @@ async fn disabled_does_not_look_at_keys() {
     assert_eq!(text(&post(server.address, &headers, &body()).await.result()), "nobody: {}");
 }
 
+/// What the TypeScript SDK does after a 401: it looks for metadata, then for those of the server as an authorization
+/// server, then registers; of the last answer it shows `error_description`.
+#[tokio::test]
+async fn an_oauth_client_is_told_that_keys_are_taken_wherever_it_looks() {
+    let server = server(|config| config.service.auth.mode = None).await;
+    for (method, path) in [
+        ("GET", "/.well-known/oauth-protected-resource"),
+        ("GET", "/.well-known/oauth-protected-resource/mcp"),
+        ("GET", "/.well-known/oauth-authorization-server"),
+        ("GET", "/.well-known/oauth-authorization-server/mcp"),
+        ("GET", "/.well-known/openid-configuration"),
+        ("GET", "/mcp/.well-known/openid-configuration"),
+        ("POST", "/register"),
+        ("POST", "/token"),
+        ("GET", "/authorize"),
+    ] {
+        let response =
+            send(server.address, method, path, &[("Origin", "https://inspector.example")], "{}").await;
+        assert_eq!(response.status, 404, "{path}");
+        assert_eq!(response.json(), json!({"error": "invalid_request", "error_description": TAKES_KEYS}));
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(send(server.address, "OPTIONS", path, &[], "").await.status, 204);
+    }
+    for method in ["GET", "DELETE"] {
+        let response = send(server.address, method, "/mcp", &[], "").await;
+        assert_eq!(response.status, 405);
+        let description = response.json()["error_description"].as_str().unwrap().to_owned();
+        assert!(description.contains(method) && description.ends_with(TAKES_KEYS), "{description}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nothing_does_not_speak_of_keys() {
+    let server = server(|_| {}).await;
+    let response = send(server.address, "POST", "/register", &[], "{}").await;
+    assert_eq!(response.refusal(), (404, 404));
+    assert_eq!(send(server.address, "GET", "/mcp", &[], "").await.status, 405);
+}
+
 #[tokio::test]
 async fn a_caller_is_refused_before_its_body_is_read() {
     let server = server(|config| config.service.auth.mode = None).await;
@@ -96,12 +146,13 @@ async fn credentials_that_cannot_be_read_are_400() {
         let headers: Vec<_> = HEADERS.into_iter().chain([pair]).collect();
         let response = post(server.address, &headers, &body()).await;
         assert_eq!(response.refusal(), (400, 400), "{pair:?}");
-        assert_eq!(response.header("www-authenticate"), Some("Bearer error=\"invalid_request\""));
+        let challenge = response.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer error=\"invalid_request\""), "{challenge}");
     }
 }
 
 #[tokio::test]
-async fn whoever_guesses_is_told_to_wait() {
+async fn a_caller_that_guesses_has_to_wait() {
     let server = server(|config| {
         config.service.auth.mode = None;
         config.service.auth.max_failures_per_minute = Some(3);
@@ -119,6 +170,38 @@ async fn whoever_guesses_is_told_to_wait() {
         assert!(response.header("www-authenticate").is_none());
     }
     assert_eq!(post(server.address, &HEADERS, &body()).await.status, 401, "saying nothing is no guess");
+}
+
+#[tokio::test]
+async fn wrong_keys_do_not_lock_out_a_key_that_worked() {
+    let server = server(|config| config.service.auth.mode = None).await;
+    let with = |key| HEADERS.into_iter().chain([("X-API-Key", key)]).collect::<Vec<_>>();
+    let status = async |key| post(server.address, &with(key), &body()).await.status;
+    assert_eq!(status("key-of-ci").await, 200);
+    for _ in 0..30 {
+        assert_eq!(status("guess").await, 401);
+    }
+    for _ in 0..5 {
+        assert_eq!(status("guess").await, 429);
+        assert_eq!(status("key-of-ci").await, 200);
+    }
+    assert_eq!(status("key-of-ops").await, 429, "right, but it may be a guess");
+}
+
+#[tokio::test]
+async fn a_generated_key_works_behind_a_proxy_where_others_guess() {
+    let home = tempfile::tempdir().unwrap();
+    let config = r#"{"auth": {"apiKeys": {"file": "keys.json"}}, "tools": [{"name": "t", "text": "yes"}]}"#;
+    fs::write(home.path().join("config.json"), config).unwrap();
+    let added = run(home.path(), &["keys", "--file", "keys.json", "add", "ci"]);
+    let served = Served::start(home.path(), &["--config", "config.json"]);
+    let call = |key: &str| run(home.path(), &["call", "t", "--url", &served.url(), "--key", key]);
+    for _ in 0..40 {
+        let status = post(served.address, &[("X-API-Key", "guess")], &body()).await.status;
+        assert!([401, 429].contains(&status), "{status}");
+    }
+    let called = call(stdout(&added).trim());
+    assert_eq!(stdout(&called), "yes\n", "{}", stderr(&called));
 }
 
 /// A server with rules, and the keys of `ci` and `ops`.
@@ -210,4 +293,32 @@ fn keys_are_managed_without_an_editor_while_the_server_runs() {
         assert!(std::time::Instant::now() < deadline, "a revoked key is still good");
     }
     assert!(!served.log().contains(&key));
+}
+
+#[test]
+fn keys_that_are_added_at_the_same_time_are_all_kept() {
+    const COUNT: usize = 24;
+    let home = tempfile::tempdir().unwrap();
+    let adding: Vec<_> = (0..COUNT)
+        .map(|n| {
+            let id = format!("id-{n}");
+            let mut command = program(home.path());
+            command.args(["keys", "--file", "keys.json", "add", &id]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let printed: Vec<_> = adding
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            stdout(&output).trim().to_owned()
+        })
+        .collect();
+    let kept = keys_file::parse(&fs::read_to_string(home.path().join("keys.json")).unwrap()).unwrap();
+    assert_eq!(kept.len(), COUNT);
+    for key in printed {
+        let fingerprint = Fingerprint::of(key.as_bytes());
+        assert!(kept.iter().any(|kept| kept.fingerprint == fingerprint), "a printed key is not in the file");
+    }
 }

@@ -130,6 +130,8 @@ pub(crate) struct Behaviour {
     pub(crate) delay: Duration,
     /// The answer to a question about a token.
     pub(crate) introspection: Option<(u16, Value)>,
+    /// The answer to a question about a token that begins with `odd`, and the delay before it.
+    pub(crate) odd: Option<(u16, &'static str, Duration)>,
 }
 
 /// An authorization server.
@@ -145,6 +147,12 @@ impl Idp {
         let upstream = Upstream::start(move |request| {
             let behaviour = ours.lock().unwrap().clone();
             async move {
+                if let Some((status, text, delay)) =
+                    behaviour.odd.filter(|_| request.body().starts_with(b"token=odd"))
+                {
+                    tokio::time::sleep(delay).await;
+                    return Response::builder().status(status).body(Full::new(text.into())).unwrap();
+                }
                 tokio::time::sleep(behaviour.delay).await;
                 answer(&request, &behaviour)
             }

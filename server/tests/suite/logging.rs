@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -316,7 +317,8 @@ fn secrets_are_in_no_sink() {
         .unwrap();
         until("the bad file is told", || status(&served)["config"]["lastError"].is_string());
         until("all is written", || {
-            fs::read_to_string(home.path().join("all.log")).unwrap().matches("\"unauthorized\"").count() >= 3
+            let text = fs::read_to_string(home.path().join("all.log")).unwrap();
+            ["wrong", "malformed"].iter().all(|reason| text.contains(&format!("\"reason\":\"{reason}\"")))
         });
         for (place, text) in everywhere(home.path(), &served) {
             assert!(!text.contains("canary-"), "{arguments}: a canary sings in {place}:\n{text}");
@@ -328,4 +330,99 @@ fn secrets_are_in_no_sink() {
         );
         assert_eq!(file.contains("[redacted]"), arguments == "Redact");
     }
+}
+
+/// The lines of a log about refusals for a reason.
+fn refusals(log: &str, reason: &str) -> Vec<Value> {
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["reason"] == reason || line["error_type"] == reason).collect()
+}
+
+#[test]
+fn wrong_keys_do_not_flood_the_log_and_are_counted_in_it() {
+    const COUNT: usize = 500;
+    let home = tempfile::tempdir().unwrap();
+    let keys = json!({"keys": [{"id": "ci", "key": "key-of-ci"}]});
+    fs::write(home.path().join("keys.json"), keys.to_string()).unwrap();
+    let config = json!({
+        "auth": {"apiKeys": {"file": "keys.json"}, "maxFailuresPerMinute": 100_000},
+        "tools": [{"name": "greet", "text": "hi"}],
+    });
+    let served = start(home.path(), &config);
+    let begun = Instant::now();
+    let wrong = "X-API-Key: abcdefghijklmnopqrst\r\n";
+    for _ in 0..COUNT {
+        assert_eq!(post(served.address, wrong, &[call(1, &json!({}))]), [401]);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let lines = || refusals(&served.log(), "wrong");
+    let counted = |lines: &[Value]| -> u64 {
+        let of = |line: &Value| {
+            let itself = u64::from(line["event_type"] == "error");
+            itself + line["left_out"].as_u64().unwrap_or(0)
+        };
+        lines.iter().map(of).sum()
+    };
+    until("all are counted", || counted(&lines()) == COUNT as u64);
+    let lines = lines();
+    assert!(lines.len() <= seconds + 3, "{} lines in {seconds} s", lines.len());
+    let first = &lines[0];
+    for (name, expected) in [
+        ("message", json!("request refused")),
+        ("error_type", json!("unauthorized")),
+        ("client", json!("127.0.0.1")),
+        ("error_message", json!("the key that begins with \"abcd\" (20 characters) is not known")),
+    ] {
+        assert_eq!(first[name], expected, "{first}");
+    }
+    assert!(!served.log().contains("abcdefghij"));
+}
+
+#[test]
+fn a_refusal_says_which_host_origin_path_or_media_type_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let config = json!({"auth": {"mode": "Disabled"}, "tools": [{"name": "greet", "text": "hi"}]});
+    let served = start(home.path(), &config);
+    let ask = |method: &str, path: &str, headers: &str| {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    let here = "Host: localhost\r\nContent-Length: 0\r\n";
+    for (method, path, headers, status, error_type, part) in [
+        (
+            "POST",
+            "/mcp",
+            "Host: evil.example\r\n".to_owned(),
+            403,
+            "forbidden",
+            "host \"evil.example\" is not allowed",
+        ),
+        ("POST", "/nowhere", here.to_owned(), 404, "wrong_path", "\"/nowhere\""),
+        ("DELETE", "/mcp", here.to_owned(), 405, "method_not_allowed", "DELETE is not supported"),
+        (
+            "POST",
+            "/mcp",
+            format!("{here}Content-Type: text/plain\r\n"),
+            415,
+            "wrong_media_type",
+            "\"text/plain\"",
+        ),
+    ] {
+        assert_eq!(ask(method, path, &headers), status, "{path} {headers}");
+        until(part, || {
+            let lines = refusals(&served.log(), error_type);
+            lines.iter().any(|line| line["error_message"].as_str().is_some_and(|text| text.contains(part)))
+        });
+    }
+    // Another second, another line for the same reason.
+    until("the origin is named", || {
+        assert_eq!(ask("POST", "/mcp", &format!("{here}Origin: https://evil.example\r\n")), 403);
+        served.log().contains("origin \\\"https://evil.example\\\" is not allowed")
+    });
+    assert!(!served.log().contains("error unknown"), "{}", served.log());
 }

@@ -11,11 +11,15 @@ use mcp_server::auth::keyring::Key;
 use mcp_server::auth::oauth::settings::Timing;
 use mcp_server::auth::obtain::Obtained;
 use mcp_server::dispatch::snapshot::Snapshot;
+use mcp_server::observe::health::State;
 use mcp_server::outbound::Client;
 use mcp_server_config::{AuthMode, Introspection, OAuth2, SecretRef, ServerConfig};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
-use crate::harness::{Response, Server, counts, eventually, modern_body, post, send, server, text};
+use crate::harness::{
+    Connection, Response, Server, counts, eventually, modern_body, post, request, send, server, text,
+};
 use crate::idp::{Behaviour, Idp, RSA, Signer, encode, from_now};
 
 const PRM: &str = "/.well-known/oauth-protected-resource";
@@ -243,10 +247,40 @@ async fn clients_are_told_where_to_get_a_token() {
 async fn a_server_with_keys_alone_does_not_speak_of_oauth() {
     let server = server(|config| config.service.auth.mode = Some(AuthMode::Required)).await;
     assert_eq!(send(server.address, "GET", PRM, &[], "").await.status, 404);
-    assert_eq!(
-        call(&server, "nonsense").await.header("www-authenticate"),
-        Some("Bearer error=\"invalid_token\"")
-    );
+    let refused = call(&server, "nonsense").await;
+    let challenge = refused.header("www-authenticate").unwrap();
+    assert!(challenge.starts_with("Bearer error=\"invalid_token\""), "{challenge}");
+    assert!(!challenge.contains("resource_metadata"), "{challenge}");
+}
+
+#[tokio::test]
+async fn looking_for_a_stream_without_a_token_is_401_and_with_one_405() {
+    let idp = idp_with(&RSA).await;
+    let server = resource_server(&idp, timing(), false).await;
+    let token = format!("Bearer {}", RSA.token("k", &idp.claims()));
+    let challenge = "/.well-known/oauth-protected-resource/mcp";
+    for (authorization, status, part) in [
+        (None, "401", challenge),
+        (Some("Bearer nonsense"), "401", challenge),
+        (Some(&*token), "405", "allow: POST, OPTIONS"),
+    ] {
+        let headers: Vec<_> = authorization.map(|value| ("Authorization", value)).into_iter().collect();
+        for method in ["GET", "HEAD"] {
+            let mut connection = Connection::open(server.address).await;
+            connection.write(request(method, "/mcp", &headers, "")).await;
+            let mut head = Vec::new();
+            // The answer to HEAD has no body, whatever its length says.
+            while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+                assert!(connection.stream.read_buf(&mut head).await.unwrap() > 0, "it hung up");
+            }
+            let head = String::from_utf8_lossy(&head);
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status} ")) && head.contains(part),
+                "{method}: {head}"
+            );
+        }
+    }
+    assert_eq!(send(server.address, "DELETE", "/mcp", &[], "").await.status, 405);
 }
 
 #[tokio::test]
@@ -396,4 +430,89 @@ async fn nobody_is_let_in_unasked() {
     });
     assert_eq!(call(&server, "c").await.status, 503);
     says(&server, "a", "ada").await;
+}
+
+#[tokio::test]
+async fn an_odd_answer_about_one_token_refuses_that_token_only() {
+    let idp = idp_with(&RSA).await;
+    let active = json!({"active": true, "sub": "ada", "aud": "mcp", "scope": "mcp"});
+    idp.change(|behaviour| behaviour.introspection = Some((200, active)));
+    let short = Timing { answer: Duration::from_millis(500), ..timing() };
+    let server = resource_server(&idp, short, true).await;
+    eventually("the endpoint is known", async || call(&server, "first").await.status == 200).await;
+    let odd = [
+        (400, r#"{"error": "invalid_request"}"#, Duration::ZERO),
+        (200, "<html>please wait</html>", Duration::ZERO),
+        (200, "", Duration::from_secs(60)),
+    ];
+    for (n, odd) in odd.into_iter().enumerate() {
+        idp.change(|behaviour| behaviour.odd = Some(odd));
+        let (one, other) = (format!("odd-{n}"), format!("good-{n}"));
+        let (refused, meanwhile) = tokio::join!(call(&server, &one), call(&server, &other));
+        assert_eq!((refused.refusal(), meanwhile.status), ((503, 503), 200), "{odd:?}");
+        says(&server, &format!("good-{n}-afterwards"), "ada").await;
+    }
+    let oauth = server.dispatcher.snapshot().auth.access.oauth.clone().unwrap();
+    assert_eq!(oauth.told().state, State::Healthy, "{:?}", oauth.told());
+
+    let before = idp.asked("/introspect");
+    idp.change(|behaviour| behaviour.odd = Some((500, "", Duration::ZERO)));
+    for n in 0..20 {
+        assert_eq!(call(&server, &format!("odd-of-several-{n}")).await.status, 503);
+    }
+    assert!(
+        idp.asked("/introspect") < before + 20,
+        "a server that answers nobody is left alone for a moment"
+    );
+    assert_eq!(oauth.told().state, State::Unhealthy);
+    eventually("it is asked again", async || call(&server, "good-in-the-end").await.status == 200).await;
+    assert_eq!(oauth.told().state, State::Healthy);
+}
+
+#[tokio::test]
+async fn an_id_token_is_no_access_token() {
+    let idp = idp_with(&RSA).await;
+    let server = resource_server(&idp, timing(), false).await;
+    says(&server, &RSA.token("k", &idp.claims()), "ada").await;
+    let mut claims = idp.claims();
+    claims.as_object_mut().unwrap().remove("scope");
+    for (name, value) in
+        [("at_hash", "x"), ("c_hash", "x"), ("nonce", "x"), ("typ", "ID"), ("token_use", "id")]
+    {
+        let mut id_token = claims.clone();
+        id_token[name] = value.into();
+        let refused = call(&server, &RSA.token("k", &id_token)).await;
+        assert_eq!(refused.status, 401, "{name}");
+        let challenge = refused.header("www-authenticate").unwrap();
+        assert!(challenge.contains("it is an ID token; send an access token"), "{challenge}");
+    }
+    // Keycloak wrote a nonce into access tokens.
+    let mut of_keycloak = idp.claims();
+    of_keycloak["nonce"] = "x".into();
+    of_keycloak["typ"] = "Bearer".into();
+    says(&server, &RSA.token("k", &of_keycloak), "ada").await;
+}
+
+#[tokio::test]
+async fn with_the_client_id_for_an_audience_a_jwt_has_to_say_that_it_is_an_access_token() {
+    let idp = idp_with(&RSA).await;
+    let server = resource_server(&idp, timing(), true).await;
+    let mut config = (*server.dispatcher.snapshot().config).clone();
+    config.service.http.public_url = None;
+    config.service.auth.oauth2.as_mut().unwrap().audiences.clear();
+    let config = Arc::new(config);
+    let client = Client::new(&config.service, None, &prometheus::Registry::new()).unwrap();
+    let grants = Grants::new(Arc::new(client), server.dispatcher.metrics.auth.clone(), timing());
+    let obtained = Obtained { client_secret: Some("s:cret".to_owned().into()), ..Obtained::default() };
+    let access = grants.access(&config, &obtained, None, &Access::default());
+    let catalogue = server.dispatcher.backend().catalogue().borrow().clone();
+    server.dispatcher.replace(Snapshot::with_access(config, access, &catalogue));
+    let mut claims = idp.claims();
+    claims["aud"] = "mcp server".into();
+    let refused = call(&server, &RSA.token("k", &claims)).await;
+    assert_eq!(refused.status, 401);
+    let challenge = refused.header("www-authenticate").unwrap();
+    assert!(challenge.contains("at+jwt"), "{challenge}");
+    let typed = RSA.token_with(&json!({"alg": "RS256", "kid": "k", "typ": "at+jwt"}), &claims);
+    says(&server, &typed, "ada").await;
 }

@@ -129,7 +129,7 @@ pub async fn get(
     let request = Request::get(url)
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .body(Bytes::new())
-        .map_err(|_| failed(FetchError("the URL cannot be read".to_owned())))?;
+        .map_err(|_| failed(FetchError { message: "the URL cannot be read".to_owned(), reached: false }))?;
     let bounds = Bounds { trust, body: MAX_DOCUMENT, time };
     let fetched = fetch.fetch(request, bounds).await.map_err(failed)?;
     if fetched.status != 200 {

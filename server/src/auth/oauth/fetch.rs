@@ -35,8 +35,12 @@ pub struct Fetched {
 
 /// Why there is none. Says nothing of what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct FetchError(pub String);
+#[error("{message}")]
+pub struct FetchError {
+    pub message: String,
+    /// Whether the server got the question. Where it did not, no other question will fare better just now.
+    pub reached: bool,
+}
 
 /// Asks authorization servers.
 pub trait Fetch: Send + Sync + Debug + 'static {

@@ -1,9 +1,8 @@
 //! Asking the authorization server about a token (RFC 7662).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,12 +11,14 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request};
+use moka::sync::Cache;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::fingerprint::Fingerprint;
 use crate::auth::metrics::AuthMetrics;
+use crate::auth::oauth::breaker::{Breaker, Fault};
 use crate::auth::oauth::discovery;
 use crate::auth::oauth::fetch::{Bounds, Fetch, FetchError, Trust};
 use crate::auth::oauth::keys::Keys;
@@ -25,6 +26,10 @@ use crate::auth::oauth::settings::{Introspection, Settings, Timing};
 
 /// Questions that are asked at once.
 const MAX_QUESTIONS: usize = 32;
+/// Tokens that are remembered for a moment because there was no answer about them.
+const MAX_UNANSWERED: u64 = 1000;
+/// How often a token without an answer is worth a line in the log.
+const NOTICE: Duration = Duration::from_secs(60);
 /// The largest answer.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -45,6 +50,16 @@ pub enum Unanswered {
     Breather,
 }
 
+impl Unanswered {
+    const fn fault(&self) -> Fault {
+        match self {
+            Self::Fetch(error) if error.reached => Fault::Token,
+            Self::Status(_) | Self::Shape | Self::Breather => Fault::Token,
+            Self::NoEndpoint | Self::Fetch(_) | Self::Refused(_) => Fault::Server,
+        }
+    }
+}
+
 /// The claims of an active token; none of an inactive one.
 type Answer = Result<Option<Arc<Map<String, Value>>>, Unanswered>;
 type Question = Shared<BoxFuture<'static, Answer>>;
@@ -60,9 +75,11 @@ pub struct Introspector {
     keys: Arc<Keys>,
     room: Semaphore,
     asked: Mutex<HashMap<Fingerprint, Question>>,
-    started: Instant,
-    /// Milliseconds after `started` until which nothing is asked.
-    silent_until: AtomicU64,
+    /// Why there was no answer about a token a moment ago: it is not asked about again at once.
+    unanswered: Cache<Fingerprint, Unanswered>,
+    breaker: Breaker,
+    /// When a token without an answer was last logged.
+    noticed: Mutex<Option<Instant>>,
     trouble: watch::Sender<Option<String>>,
 }
 
@@ -85,13 +102,14 @@ impl Introspector {
             keys,
             room: Semaphore::new(MAX_QUESTIONS),
             asked: Mutex::default(),
-            started: Instant::now(),
-            silent_until: AtomicU64::new(0),
+            unanswered: Cache::builder().max_capacity(MAX_UNANSWERED).time_to_live(timing.breather).build(),
+            breaker: Breaker::default(),
+            noticed: Mutex::default(),
             trouble: watch::Sender::new(None),
         }))
     }
 
-    /// Why the last question had no answer.
+    /// Why questions have no answers, while they have none whatever the token.
     #[must_use]
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.subscribe()
@@ -102,6 +120,9 @@ impl Introspector {
     /// # Errors
     /// Where it cannot be asked, or does not answer in time.
     pub async fn ask(self: &Arc<Self>, token: &str, fingerprint: Fingerprint) -> Answer {
+        if let Some(unanswered) = self.unanswered.get(&fingerprint) {
+            return Err(unanswered);
+        }
         let question = {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(question) = asked.get(&fingerprint) {
@@ -110,7 +131,7 @@ impl Introspector {
                 let (this, body) = (self.clone(), body(token));
                 // A task of its own: the caller may go away, and others may wait for the same answer.
                 let task = tokio::spawn(async move {
-                    let answer = this.ask_once(body).await;
+                    let answer = this.ask_once(body, fingerprint).await;
                     this.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&fingerprint);
                     answer
                 });
@@ -122,11 +143,9 @@ impl Introspector {
         question.await
     }
 
-    async fn ask_once(&self, body: Bytes) -> Answer {
+    async fn ask_once(&self, body: Bytes, fingerprint: Fingerprint) -> Answer {
         let answer = match tokio::time::timeout(self.timing.answer, self.room.acquire()).await {
-            Ok(Ok(_permit)) if self.now() < self.silent_until.load(Ordering::Relaxed) => {
-                Err(Unanswered::Breather)
-            }
+            Ok(Ok(_permit)) if self.breaker.is_open(Instant::now()) => Err(Unanswered::Breather),
             Ok(Ok(_permit)) => self.exchange(body).await,
             _ => Err(Unanswered::Breather),
         };
@@ -136,30 +155,50 @@ impl Introspector {
             Err(_) => "failure",
         };
         self.metrics.introspections.with_label_values(&[word]).inc();
-        let trouble = match &answer {
-            Ok(_) => None,
-            // What failed a moment ago is told already.
-            Err(Unanswered::Breather) => return answer,
-            Err(error) => {
-                let until = self.now() + u64::try_from(self.timing.breather.as_millis()).unwrap_or(u64::MAX);
-                self.silent_until.store(until, Ordering::Relaxed);
-                Some(error.to_string())
+        match &answer {
+            Ok(_) => {
+                self.breaker.answered();
+                self.trouble.send_if_modified(|trouble| trouble.take().is_some());
             }
-        };
-        let changed = self.trouble.send_if_modified(|now| {
-            let changed = *now != trouble;
-            now.clone_from(&trouble);
-            changed
-        });
-        if let (true, Some(trouble)) = (changed, trouble) {
-            tracing::warn!(trouble, issuer = self.issuer, "tokens cannot be introspected");
+            // What failed a moment ago is told already.
+            Err(Unanswered::Breather) => {}
+            Err(error) => self.failed(error, fingerprint),
         }
         answer
     }
 
+    /// Draws the conclusions from a question without an answer.
+    fn failed(&self, error: &Unanswered, fingerprint: Fingerprint) {
+        self.unanswered.insert(fingerprint, error.clone());
+        let (now, why) = (Instant::now(), error.to_string());
+        if self.breaker.failed(fingerprint, error.fault(), now, self.timing.breather) {
+            let changed = self.trouble.send_if_modified(|trouble| {
+                let changed = trouble.as_ref() != Some(&why);
+                *trouble = Some(why.clone());
+                changed
+            });
+            if changed {
+                tracing::warn!(trouble = why, issuer = self.issuer, "tokens cannot be introspected");
+            }
+            return;
+        }
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.is_none_or(|before| now.saturating_duration_since(before) >= NOTICE) {
+            *noticed = Some(now);
+            tracing::warn!(
+                why,
+                issuer = self.issuer,
+                "a token cannot be introspected; its caller is answered with 503, and others are asked about"
+            );
+        }
+    }
+
     async fn exchange(&self, body: Bytes) -> Answer {
         let (url, trust) = self.endpoint().ok_or(Unanswered::NoEndpoint)?;
-        let failed = |_| Unanswered::Fetch(FetchError("the URL cannot be read".to_owned()));
+        let failed = |_| {
+            let message = "the URL cannot be read".to_owned();
+            Unanswered::Fetch(FetchError { message, reached: false })
+        };
         let request = Request::post(url)
             .header(AUTHORIZATION, self.credentials())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
@@ -199,10 +238,6 @@ impl Introspector {
             .expect("base64 is visible ASCII");
         value.set_sensitive(true);
         value
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -14,6 +14,8 @@ use crate::auth::metrics::AuthMetrics;
 use crate::auth::principal::Principal;
 use crate::observe::health::Told;
 
+mod breaker;
+pub mod claims;
 pub mod discovery;
 pub mod fetch;
 pub mod introspect;
@@ -37,6 +39,9 @@ const MEMORY: u64 = 16 << 20;
 const MAX_INACTIVE: u64 = 10_000;
 /// How long a token is remembered that nobody shows.
 const IDLE: Duration = Duration::from_secs(900);
+/// Tokens that are known to have been good within the last hour, and for how long that is known.
+const MAX_PROVEN: u64 = 16_384;
+const PROVEN: Duration = Duration::from_secs(3600);
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +55,10 @@ pub enum Invalid {
     Signature,
     Issuer,
     Audience,
+    /// Made for a client that logs a user in (OpenID Connect), and not for calling a server.
+    IdToken,
+    /// Does not say that it is an access token, where only that tells it from an ID token.
+    Untyped,
     Expired,
     NotYet,
     /// Without what every token has to say.
@@ -69,6 +78,8 @@ impl Invalid {
             Self::Signature => "signature",
             Self::Issuer => "issuer",
             Self::Audience => "audience",
+            Self::IdToken => "id_token",
+            Self::Untyped => "untyped",
             Self::Expired => "expired",
             Self::NotYet => "not_yet",
             Self::Claims => "claims",
@@ -116,6 +127,7 @@ pub struct ResourceServer {
     introspector: Option<Arc<Introspector>>,
     remembered: Cache<Fingerprint, Remembered>,
     inactive: Cache<Fingerprint, Instant>,
+    proven: Cache<Fingerprint, ()>,
     metrics: Arc<AuthMetrics>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -140,6 +152,7 @@ impl ResourceServer {
                 .time_to_idle(IDLE)
                 .build(),
             inactive: Cache::builder().max_capacity(MAX_INACTIVE).time_to_live(timing.inactive).build(),
+            proven: Cache::builder().max_capacity(MAX_PROVEN).time_to_live(PROVEN).build(),
             settings,
             timing,
             keys,
@@ -194,6 +207,21 @@ impl ResourceServer {
         None
     }
 
+    /// Whether a token was found good within the last hour.
+    #[must_use]
+    pub fn is_proven(&self, fingerprint: &Fingerprint) -> bool {
+        self.proven.contains_key(fingerprint)
+    }
+
+    /// Settles whether a token is good with what is at hand; none where the authorization server would have to be asked.
+    /// A signature cannot be guessed, so it does not matter where such a token comes from.
+    #[must_use]
+    pub fn verify_at_hand(&self, token: &[u8], fingerprint: Fingerprint) -> Option<Verdict> {
+        let token = std::str::from_utf8(token).ok().filter(|token| token.len() <= token::MAX_TOKEN)?;
+        let jwt = Jwt::parse(token, &self.settings.algorithms).ok()?;
+        self.verify_with_keys(&jwt, token, fingerprint)
+    }
+
     /// Settles whether a token is good.
     pub async fn verify(&self, token: &[u8], fingerprint: Fingerprint) -> Verdict {
         let Ok(token) = std::str::from_utf8(token) else { return Verdict::Invalid(Invalid::Shape) };
@@ -216,21 +244,12 @@ impl ResourceServer {
         };
         let mut waited = false;
         loop {
-            let current = self.keys.current();
-            let verified = current.as_ref().and_then(|current| jwt.verify(&current.keys));
-            if let (Some(verified), Some(current)) = (verified, &current) {
-                let vouched =
-                    verified.and_then(|claims| token::check(claims, &self.settings, now(), Source::Token));
-                return self.settle(
-                    vouched,
-                    Basis::Keys { generation: current.generation },
-                    token,
-                    fingerprint,
-                );
+            if let Some(verdict) = self.verify_with_keys(&jwt, token, fingerprint) {
+                return verdict;
             }
             // A key that is not known may be new.
             if waited || !self.keys.newer().await {
-                return if current.is_some() {
+                return if self.keys.current().is_some() {
                     Verdict::Invalid(Invalid::UnknownKey)
                 } else {
                     Verdict::Unavailable
@@ -238,6 +257,15 @@ impl ResourceServer {
             }
             waited = true;
         }
+    }
+
+    /// None where no key in force is called as the token says.
+    fn verify_with_keys(&self, jwt: &Jwt<'_>, token: &str, fingerprint: Fingerprint) -> Option<Verdict> {
+        let current = self.keys.current()?;
+        let verified = jwt.verify(&current.keys)?;
+        let vouched = verified.and_then(|claims| token::check(claims, &self.settings, now(), jwt.source));
+        let basis = Basis::Keys { generation: current.generation };
+        Some(self.settle(vouched, basis, token, fingerprint))
     }
 
     async fn introspect(
@@ -278,6 +306,9 @@ impl ResourceServer {
         let verdict = if sufficient { Verdict::Good(Arc::new(principal)) } else { Verdict::Insufficient };
         // The claims of a token take several times its own length.
         let weight = u32::try_from(token.len() * 4 + 1024).unwrap_or(u32::MAX);
+        if sufficient {
+            self.proven.insert(fingerprint, ());
+        }
         self.remembered.insert(fingerprint, Remembered { verdict: verdict.clone(), until, basis, weight });
         verdict
     }

@@ -7,7 +7,7 @@ use http::Request;
 use tokio::time::Instant;
 
 use crate::auth::oauth::fetch::{Bounds, Fetch, FetchError, Fetched, Trust};
-use crate::outbound::{Client, Guard, Terms};
+use crate::outbound::{Client, Doing, Guard, OutboundError, Terms};
 use crate::reload::chain;
 
 impl Fetch for Client {
@@ -23,9 +23,23 @@ impl Fetch for Client {
         };
         async move {
             let terms = Terms::new(guard, bounds.body, Instant::now() + bounds.time);
-            let response = client.send(request, terms).await.map_err(|error| FetchError(chain(&error)))?;
+            let response = client.send(request, terms).await.map_err(|error| unanswered(&error))?;
             Ok(Fetched { status: response.status(), body: response.into_body() })
         }
         .boxed()
     }
+}
+
+fn unanswered(error: &OutboundError) -> FetchError {
+    use OutboundError::{Encoded, Exchange, Json, Status, Timeout, TooLarge};
+    let reached = matches!(
+        error,
+        Timeout { doing: Doing::Answering, .. }
+            | Exchange { .. }
+            | TooLarge { .. }
+            | Status { .. }
+            | Json { .. }
+            | Encoded { .. }
+    );
+    FetchError { message: chain(error), reached }
 }

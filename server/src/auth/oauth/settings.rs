@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub struct Settings {
     pub issuer: String,
     pub audiences: Vec<String>,
+    /// The audience is the client id, for want of another one; it is that of ID tokens as well.
+    pub audience_is_client: bool,
     /// Absent where it is to be discovered.
     pub jwks_url: Option<String>,
     pub algorithms: Vec<SignatureAlgorithm>,
@@ -44,6 +46,7 @@ impl Settings {
         Some(Self {
             issuer: oauth2.issuer.clone()?,
             audiences: audiences.into_iter().map(str::to_owned).collect(),
+            audience_is_client: oauth2.audience_is_client(config.http.public_url.as_deref()),
             jwks_url: oauth2.jwks_url.clone(),
             algorithms: oauth2.algorithms().to_vec(),
             required_scopes: oauth2.required_scopes.clone(),
@@ -68,6 +71,7 @@ impl Settings {
         same_introspection
             && self.issuer == other.issuer
             && self.audiences == other.audiences
+            && self.audience_is_client == other.audience_is_client
             && self.jwks_url == other.jwks_url
             && self.algorithms == other.algorithms
             && self.required_scopes == other.required_scopes

@@ -19,6 +19,8 @@ const MAX_SUBJECT: usize = 512;
 pub struct Jwt<'t> {
     pub algorithm: SignatureAlgorithm,
     pub key_id: Option<String>,
+    /// What its header says that it is.
+    pub source: Source,
     signed: &'t str,
     payload: &'t str,
     signature: Vec<u8>,
@@ -51,11 +53,12 @@ impl<'t> Jwt<'t> {
         let algorithm =
             named(&header.alg).filter(|algorithm| allowed.contains(algorithm)).ok_or(Invalid::Algorithm)?;
         // An extension that must be understood is not (RFC 7515, section 4.1.11).
-        if header.crit.is_some() || !header.typ.as_deref().is_none_or(is_access_token) {
+        if header.crit.is_some() {
             return Err(Invalid::Shape);
         }
+        let source = header.typ.as_deref().map_or(Some(Source::Jwt), source_of).ok_or(Invalid::Shape)?;
         let signature = decode(signature).ok_or(Invalid::Shape)?;
-        Ok(Self { algorithm, key_id: header.kid, signed, payload, signature })
+        Ok(Self { algorithm, key_id: header.kid, source, signed, payload, signature })
     }
 
     /// The claims, if one of the keys signed them; none where no key is called so.
@@ -75,10 +78,28 @@ impl<'t> Jwt<'t> {
     }
 }
 
-/// Other kinds of tokens of the same issuer (for logging out, for proofs) are signed with the same keys.
-fn is_access_token(kind: &str) -> bool {
-    let kind = kind.to_ascii_lowercase();
-    matches!(kind.strip_prefix("application/").unwrap_or(&kind), "jwt" | "at+jwt")
+/// What a `typ` says. Other kinds of tokens of the same issuer (for logging out, for proofs) are signed with the same keys.
+fn source_of(typ: &str) -> Option<Source> {
+    let typ = typ.to_ascii_lowercase();
+    match typ.strip_prefix("application/").unwrap_or(&typ) {
+        "at+jwt" => Some(Source::AccessToken),
+        "jwt" => Some(Source::Jwt),
+        _ => None,
+    }
+}
+
+/// Whether claims are those of an ID token (OpenID Connect Core, section 2), which tells a client who logged in and is no
+/// credential. It is signed with the same keys, and its audience is the client's id. Some authorization servers say which it is
+/// (`typ` of Keycloak, `token_use` of Cognito); some write `nonce` into access tokens as well, but then scopes beside it.
+fn is_id_token(claims: &Map<String, Value>) -> bool {
+    let says = |name: &str, word: &str| {
+        claims.get(name).and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(word))
+    };
+    let has = |names: &[&str]| names.iter().any(|name| claims.contains_key(*name));
+    says("typ", "ID")
+        || says("token_use", "id")
+        || has(&["at_hash", "c_hash", "s_hash"])
+        || (has(&["nonce"]) && !has(&["scope", "scp"]))
 }
 
 /// A caller, and until when a token vouches for it.
@@ -106,6 +127,13 @@ pub fn check(
     {
         return Err(Invalid::Issuer);
     }
+    if source != Source::AccessToken && is_id_token(&claims) {
+        return Err(Invalid::IdToken);
+    }
+    // An ID token is for the client, too.
+    if source == Source::Jwt && settings.audience_is_client {
+        return Err(Invalid::Untyped);
+    }
     if !texts(claims.get("aud")).any(|audience| settings.audiences.iter().any(|ours| ours == audience)) {
         return Err(Invalid::Audience);
     }
@@ -113,7 +141,7 @@ pub fn check(
     let until = match (time(claims.get("exp"))?, source) {
         (Some(expires), _) => expires.saturating_add(skew),
         (None, Source::Introspection) => u64::MAX,
-        (None, Source::Token) => return Err(Invalid::Claims),
+        (None, Source::AccessToken | Source::Jwt) => return Err(Invalid::Claims),
     };
     if now >= until {
         return Err(Invalid::Expired);
@@ -141,7 +169,10 @@ pub fn check(
 /// Where claims come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    Token,
+    /// A JWT whose header says that it is an access token (`at+jwt`, RFC 9068, section 2.1).
+    AccessToken,
+    /// A JWT that does not say what it is.
+    Jwt,
     Introspection,
 }
 

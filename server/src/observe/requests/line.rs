@@ -7,7 +7,7 @@ use mcp_server_config::{LevelNames, LogLevel};
 
 use crate::observe::logs::escape::json;
 use crate::observe::logs::line::{Format, Line, Moment, Place, Render, Value, name_of};
-use crate::observe::requests::{Entry, Known};
+use crate::observe::requests::{Entry, Known, UNKNOWN};
 
 /// What a line tells.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct RequestLine<'a> {
     moment: Moment,
 }
 
-const TARGET: &str = "mcp_server::requests";
+pub(super) const TARGET: &str = "mcp_server::requests";
 const FILE: &str = "server/src/observe/requests.rs";
 
 impl<'a> RequestLine<'a> {
@@ -50,20 +50,41 @@ impl<'a> RequestLine<'a> {
         }
     }
 
+    /// Says what happened, in words.
+    fn write_message(&self, out: &mut String) {
+        match self.method() {
+            Some(method) => {
+                out.push_str(self.event());
+                out.push(' ');
+                out.push_str(method);
+            }
+            // Most refusals come before the message is read.
+            None if self.entry.refusal.is_some() => out.push_str("request refused"),
+            None => out.push_str("request failed before its message was read"),
+        }
+    }
+
+    /// The method of the message, once it was read.
+    fn method(&self) -> Option<&'static str> {
+        Some(self.known.method).filter(|method| *method != UNKNOWN)
+    }
+
+    fn era(&self) -> Option<&'static str> {
+        Some(self.known.era).filter(|era| *era != UNKNOWN)
+    }
+
     fn tool(&self) -> &str {
         self.known.tool.unwrap_or(&self.entry.name)
     }
 
     fn json(&self, names: LevelNames, out: &mut String) {
-        let (entry, known) = (self.entry, self.known);
+        let entry = self.entry;
         out.push_str(r#"{"timestamp":""#);
         self.moment.write_rfc3339(out);
         out.push_str(r#"","level":""#);
         out.push_str(name_of(self.level, names));
         out.push_str(r#"","logger":"mcp_server.requests","message":""#);
-        out.push_str(self.event());
-        out.push(' ');
-        out.push_str(known.method);
+        self.write_message(out);
         // Writing to a string cannot fail.
         let (function, line) = self.at;
         let _written =
@@ -79,16 +100,20 @@ impl<'a> RequestLine<'a> {
         if let Some(trace) = entry.trace {
             let _written = write!(out, r#","trace_id":"{trace:032x}""#);
         }
-        out.push_str(r#","method":""#);
-        out.push_str(known.method);
-        out.push('"');
+        if let Some(method) = self.method() {
+            out.push_str(r#","method":""#);
+            out.push_str(method);
+            out.push('"');
+        }
         let tool = self.tool();
         if !tool.is_empty() {
             member("tool_name", tool, out);
         }
-        out.push_str(r#","era":""#);
-        out.push_str(known.era);
-        out.push('"');
+        if let Some(era) = self.era() {
+            out.push_str(r#","era":""#);
+            out.push_str(era);
+            out.push('"');
+        }
         if let Some(principal) = &entry.principal {
             member("principal", &principal.id, out);
         }
@@ -107,6 +132,14 @@ impl<'a> RequestLine<'a> {
                 out.push_str(r#","error_type":""#);
                 out.push_str(outcome);
                 out.push('"');
+                if let Some(refusal) = &entry.refusal {
+                    if refusal.reason != outcome {
+                        member("reason", refusal.reason, out);
+                    }
+                    if let Some(left_out @ 1..) = refusal.left_out {
+                        let _written = write!(out, r#","left_out":{left_out}"#);
+                    }
+                }
                 if !entry.error.is_empty() {
                     member("error", &entry.error, out);
                     // What the classic server called it.
@@ -135,7 +168,7 @@ impl<'a> RequestLine<'a> {
 
     /// The same as any event, for the other formats.
     fn line(&self) -> Line<'static> {
-        let (entry, known) = (self.entry, self.known);
+        let entry = self.entry;
         let text = |text: &str| Value::Text(text.to_owned());
         let mut own_id = String::new();
         entry.write_own_id(&mut own_id);
@@ -148,7 +181,7 @@ impl<'a> RequestLine<'a> {
         if !tool.is_empty() {
             fields.push(("tool_name", text(tool)));
         }
-        fields.push(("era", text(known.era)));
+        fields.extend(self.era().map(|era| ("era", text(era))));
         fields.extend(entry.principal.as_ref().map(|principal| ("principal", text(&principal.id))));
         fields.extend(entry.address.map(|address| ("client", text(&address.to_string()))));
         let millis = |took| {
@@ -167,6 +200,12 @@ impl<'a> RequestLine<'a> {
                     millis(took),
                     ("error_type", text(outcome)),
                 ]);
+                if let Some(refusal) = &entry.refusal {
+                    let reason = Some(refusal.reason).filter(|reason| *reason != outcome);
+                    fields.extend(reason.map(|reason| ("reason", text(reason))));
+                    let left_out = refusal.left_out.filter(|count| *count > 0);
+                    fields.extend(left_out.map(|count| ("left_out", Value::Raw(count.to_string()))));
+                }
                 fields.extend((!entry.error.is_empty()).then(|| ("error", text(&entry.error))));
                 fields.extend(entry.exception.as_deref().map(|exception| ("exception", text(exception))));
             }
@@ -174,7 +213,8 @@ impl<'a> RequestLine<'a> {
         fields.extend(self.arguments().map(|arguments| ("arguments", Value::Raw(arguments.to_owned()))));
         let (function, line) = self.at;
         let place = Place { level: self.level, target: TARGET, module: TARGET, file: FILE, function, line };
-        let message = format!("{} {}", self.event(), known.method);
+        let mut message = String::new();
+        self.write_message(&mut message);
         Line { moment: self.moment, place, message, fields }
     }
 
