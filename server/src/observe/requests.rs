@@ -42,8 +42,11 @@ pub struct RequestLog {
 pub struct Entry {
     log: Arc<RequestLog>,
     number: u64,
-    /// Whether its line is written, where it goes well.
+    /// Whether it is one of those that are logged from the beginning to the end.
     sampled: bool,
+    /// Whether its message was read.
+    read: bool,
+    /// Whether the line was written that says what is asked.
     asked: bool,
     /// Its id, as JSON text.
     id: String,
@@ -141,7 +144,8 @@ impl RequestLog {
         Some(Box::new(Entry {
             log: self.clone(),
             number,
-            sampled: sampled && self.enabled(LogLevel::Info),
+            sampled,
+            read: false,
             asked: false,
             id: String::new(),
             name: String::new(),
@@ -186,7 +190,11 @@ impl Entry {
         if self.refusal.is_some() || !self.log.enabled(LogLevel::Warn) {
             return;
         }
-        let left_out = self.log.refusals.admit(reason, self.address, Instant::now());
+        // Where each request is logged, so is how it ended; but what a stranger sends is not worth more than a line.
+        let left_out = match self.read && self.sampled {
+            true => Some(0),
+            false => self.log.refusals.admit(reason, self.address, Instant::now()),
+        };
         self.refusal = Some(Refusal { reason, left_out });
         if left_out.is_some() && self.error.is_empty() {
             self.error = reason::shown(&message(), None, self.log.arguments());
@@ -217,7 +225,8 @@ impl Entry {
             // Where nothing is written of what goes well, this is only for what fails.
             self.arguments = redact::arguments(raw, policy);
         }
-        if self.sampled {
+        self.read = true;
+        if self.sampled && self.log.enabled(LogLevel::Info) {
             self.asked = true;
             self.write(line::Kind::Request, known, LogLevel::Info, ("asked", line!()));
         }
@@ -240,7 +249,7 @@ impl Entry {
     pub fn ended(&mut self, known: Known<'_>, outcome: &'static str, took: Duration) {
         if outcome == "ok" {
             // A message that wants no answer is no request.
-            if self.sampled && known.method != "notification" {
+            if self.sampled && known.method != "notification" && self.log.enabled(LogLevel::Info) {
                 self.write(line::Kind::Response { took }, known, LogLevel::Info, ("ended", line!()));
             }
             return;
