@@ -110,16 +110,16 @@ def free_port():
 class Place:
     """All of it, for as long as it is entered."""
 
-    def __init__(self, server, nginx, names):
+    def __init__(self, server, nginx, callers):
         self.home = Path(tempfile.mkdtemp(prefix="mcp-clients-"))
         self.logs = Path(os.environ.get("MCP_CLIENTS_LOGS") or self.home / "logs")
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.keys = {name: f"key-of-{index:04}-{os.urandom(8).hex()}" for index, name in enumerate(names)}
+        self.keys = {caller: f"key-of-{index:04}-{os.urandom(8).hex()}" for index, caller in enumerate(callers)}
         self.server, self.nginx = server, nginx
         self.running = []
 
-    def key(self, name):
-        return self.keys[name]
+    def key(self, caller):
+        return self.keys[caller]
 
     def keep(self, name, text):
         (self.logs / name).write_text(text)
