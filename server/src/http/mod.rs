@@ -203,10 +203,11 @@ impl Door {
         address: IpAddr,
         record: &mut Record,
     ) -> Response<Payload> {
-        if snapshot.auth.access.oauth.is_some() && matches!(head.method, Method::GET | Method::HEAD) {
-            if let Err(response) = self.identify(snapshot, head, address, record).await {
-                return response;
-            }
+        if snapshot.auth.access.oauth.is_some()
+            && matches!(head.method, Method::GET | Method::HEAD)
+            && let Err(response) = self.identify(snapshot, head, address, record).await
+        {
+            return response;
         }
         let message = format!(
             "{} is not supported: send each message as a POST; there are no streams or sessions to GET or DELETE",
