@@ -162,19 +162,27 @@ impl Limiter {
     /// Counts in this process, where one of so many replicas may let through its share.
     fn local(&self, who: Who<'_>, buckets: Buckets<'_>, replicas: u32) -> Result<(), Refused> {
         let now = self.now();
-        let mut taken = None;
-        for (part, rate) in buckets.into_iter().flatten() {
+        let [of_tool, general] = buckets;
+        let take = |part, rate: Rate| {
             let slot = match part {
                 Part::Requests => self.table.slot(who),
                 _ => self.table.slot((who, part)),
             };
-            if let Answer::Refused { wait } = self.table.take(slot, rate.share(replicas), now) {
+            match self.table.take(slot, rate.share(replicas), now) {
+                Answer::Allowed { .. } => Ok(slot),
+                Answer::Refused { wait } => Err(too_many(part, rate, wait)),
+            }
+        };
+        let taken = match of_tool {
+            Some((part, rate)) => Some(take(part, rate)?),
+            None => None,
+        };
+        if let Some((part, rate)) = general {
+            take(part, rate).inspect_err(|_refused| {
                 if let Some(slot) = taken {
                     self.table.put_back(slot);
                 }
-                return Err(too_many(part, rate, wait));
-            }
-            taken = Some(slot);
+            })?;
         }
         Ok(())
     }
