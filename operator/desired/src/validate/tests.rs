@@ -271,7 +271,7 @@ fn variables_are_held_to_the_rules_of_the_configuration() {
         (
             variable("MCP_RATE_LIMIT_MODE", "loud"),
             json!({}),
-            "spec.runtime.env[0].value: \"loud\" is not one of Enforce, Report, Off",
+            "spec.runtime.env[0].value: is not one of Enforce, Report, Off",
         ),
         (
             variable("MCP_PERFORMANCE_REQUEST_TIMEOUT", "11m"),
