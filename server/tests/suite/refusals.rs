@@ -130,7 +130,12 @@ async fn a_refusal_before_the_body_was_read_has_an_id_that_is_null() {
         if status != 200 {
             let refused = crate::harness::send(server.address, method, path, &headers, &call()).await;
             assert_eq!(refused.status, status);
-            assert_eq!(refused.json().get("id"), Some(&serde_json::Value::Null), "{status}");
+            if status == 405 {
+                // No JSON-RPC client reads what answers another method than POST; those that look for OAuth do.
+                assert!(refused.json()["error_description"].is_string(), "{method}");
+            } else {
+                assert_eq!(refused.json().get("id"), Some(&serde_json::Value::Null), "{status}");
+            }
         }
     }
     let refused = post(server.address, &[RIGHT], "{").await;
