@@ -36,7 +36,8 @@ async fn a_settled_server_costs_no_request_for_a_minute() {
     println!("requests for one server: {}", summary(&made));
     // Before the Secret is written: a dry run says whether its name is free, and a mark on the ConfigMap whose it will be.
     assert_eq!(count("patch", "") + count("create", ""), 5 + 2, "one write a child");
-    assert!(count("patch", "status") <= 3, "at most three of the status");
+    // The first one claims the resource for this release, before anything is written for it.
+    assert!(count("patch", "status") <= 1 + 3, "at most three of the status besides the claim");
 
     let from = audit.length();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -145,7 +146,8 @@ impl Audit {
                     code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
                 }
             })
-            .filter(|request| request.verb != "watch")
+            // The heartbeat of a release: two writes a minute, however many resources there are.
+            .filter(|request| request.verb != "watch" && request.resource != "leases")
             .collect()
     }
 }
