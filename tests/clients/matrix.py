@@ -25,7 +25,7 @@ STEPS = ("calls", "long", "cancel", "wrong")
 HEADS = ("list, 30 calls, 10 at once", f"a call of {SECONDS} s", "cancel", "wrong key")
 # What a user must read who shows a wrong key: where the client shows the server's own words, and where it has none of them.
 OURS = ("API key",)
-STATUS = ("API key", "401", "Unauthorized", "unauthorized")
+STATUS = ("API key", "401", "Unauthorized", "unauthorized", "Auth required")
 PATIENCE = {"calls": 120, "long": SECONDS + 45, "cancel": 60, "wrong": 60}
 
 
