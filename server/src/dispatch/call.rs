@@ -159,8 +159,13 @@ impl Dispatcher {
             Poll::Pending => {
                 // A modern client takes a call back by hanging up, and on stdio it is noted already.
                 let notes = request.era != Era::Modern && arrival.in_flight.is_none();
-                let _noted = notes.then(|| self.under_way.note(&arrival.caller, request.id, &cancel));
-                work.await?
+                let noted =
+                    notes.then(|| self.under_way.note(&arrival.caller, request.id, &cancel, deadline));
+                let done = work.await;
+                if let Some(noted) = noted {
+                    noted.end();
+                }
+                done?
             }
         };
         let ended = match ended {

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::principal::{Caller, PrincipalKind};
@@ -32,23 +34,37 @@ enum Owner {
     Address(Option<IpAddr>),
 }
 
-/// A call that is noted, until this is dropped.
+/// A call that is noted until it ends. Where this is dropped before, because the client closed the connection, the call goes
+/// on without it, and stays noted until its deadline: some clients hang up first, and send the cancellation after that.
 #[derive(Debug)]
 pub(super) struct Noted {
+    entry: Option<Entry>,
+    deadline: Instant,
+}
+
+/// A call among those under way, until this is dropped.
+#[derive(Debug)]
+struct Entry {
     calls: UnderWay,
     key: Key,
     number: u64,
 }
 
 impl UnderWay {
-    /// Notes a call that `token` takes back.
-    pub(super) fn note(&self, caller: &Caller, id: &str, token: &CancellationToken) -> Noted {
+    /// Notes a call that `token` takes back, and that ends at `deadline` at the latest.
+    pub(super) fn note(
+        &self,
+        caller: &Caller,
+        id: &str,
+        token: &CancellationToken,
+        deadline: Instant,
+    ) -> Noted {
         let key = Key::new(caller, id);
         let mut calls = self.lock();
         let number = calls.next;
         calls.next += 1;
         calls.tokens.entry(key.clone()).or_default().push((number, token.clone()));
-        Noted { calls: self.clone(), key, number }
+        Noted { entry: Some(Entry { calls: self.clone(), key, number }), deadline }
     }
 
     /// Takes back the one call of this caller with this id. One that is not under way may just have been answered.
@@ -71,7 +87,25 @@ impl UnderWay {
     }
 }
 
+impl Noted {
+    /// The call has ended.
+    pub(super) fn end(mut self) {
+        self.entry = None;
+    }
+}
+
 impl Drop for Noted {
+    fn drop(&mut self) {
+        let (Some(entry), Ok(runtime)) = (self.entry.take(), Handle::try_current()) else { return };
+        let deadline = self.deadline;
+        runtime.spawn(async move {
+            tokio::time::sleep_until(deadline).await;
+            drop(entry);
+        });
+    }
+}
+
+impl Drop for Entry {
     fn drop(&mut self) {
         let mut calls = self.calls.lock();
         if let Some(tokens) = calls.tokens.get_mut(&self.key) {
@@ -95,10 +129,27 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn from(address: &str) -> Caller {
         Caller { principal: None, address: Some(address.parse().unwrap()) }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_client_hung_up_stays_until_its_deadline() {
+        let (calls, caller, token) = (UnderWay::default(), from("192.0.2.1"), CancellationToken::new());
+        drop(calls.note(&caller, "1", &token, soon()));
+        tokio::time::sleep(Duration::from_secs(29)).await;
+        calls.cancel(&caller, "1");
+        assert!(token.is_cancelled());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(calls.lock().tokens.is_empty());
     }
 
     #[test]
@@ -106,17 +157,17 @@ mod tests {
         let calls = UnderWay::default();
         let (one, other) = (from("192.0.2.1"), from("192.0.2.2"));
         let [first, second, third] = [(); 3].map(|()| CancellationToken::new());
-        let noted = calls.note(&one, "1", &first);
-        let again = calls.note(&one, "1", &second);
-        let _of_other = calls.note(&other, "1", &third);
+        let noted = calls.note(&one, "1", &first, soon());
+        let again = calls.note(&one, "1", &second, soon());
+        let _of_other = calls.note(&other, "1", &third, soon());
         calls.cancel(&one, "1");
         assert!(!first.is_cancelled() && !second.is_cancelled(), "which of the two is meant is unknown");
         calls.cancel(&other, "\"1\"");
         assert!(!third.is_cancelled(), "a string is another id than a number");
-        drop(noted);
+        noted.end();
         calls.cancel(&one, "1");
         assert!(second.is_cancelled() && !third.is_cancelled());
-        drop(again);
+        again.end();
         calls.cancel(&one, "1");
         assert_eq!(calls.lock().tokens.len(), 1);
     }

@@ -211,6 +211,16 @@ async fn an_older_client_can_take_back_a_call_over_http() {
         assert_eq!(text(&connection.read().await.unwrap().result()), "waited");
     }
     assert_eq!(*server.backend.cancelled.borrow(), 1);
+
+    // Some clients hang up first.
+    let gone = begin(&server, "key-of-ci", &wait(json!(9))).await;
+    reaches(&server.backend.begun, 4).await;
+    drop(gone);
+    let aborted =
+        r#"mcp_server_requests_total{era="legacy",method="tools/call",outcome="aborted",tool="wait"}"#;
+    counts(&server, aborted, 1).await;
+    cancel("key-of-ci", json!(9)).await;
+    reaches(&server.backend.cancelled, 2).await;
 }
 
 #[tokio::test]
